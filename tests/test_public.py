@@ -1,0 +1,12 @@
+import turnaround
+import turnaround.engine
+
+
+def test_the_public_names_are_these() -> None:
+    assert turnaround.__all__ == ["__version__"]
+    assert turnaround.engine.__all__ == ["Mean", "Recipe", "Tally"]
+
+
+def test_every_public_name_is_there() -> None:
+    for room in (turnaround, turnaround.engine):
+        assert [name for name in room.__all__ if not hasattr(room, name)] == []

@@ -1,0 +1,5 @@
+"""`python -m turnaround` is `turnaround`."""
+
+from turnaround.cli.main import main
+
+main()

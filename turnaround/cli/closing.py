@@ -1,0 +1,76 @@
+"""The last words about a run: its scores, what it can do, where it is, and what to type next."""
+
+from __future__ import annotations
+
+from turnaround.cli import units
+from turnaround.cli.progress import Progress
+from turnaround.cli.table import plain
+from turnaround.journal import Journal, Run
+from turnaround.spec import Status
+
+SAMPLES = 4  # shown; the others are in MLflow
+LOG_LINES = 12  # of a run that failed without a word
+
+
+def closing(journal: Journal, run: Run, progress: Progress) -> str:
+    """What to print when a run is over."""
+    parts = [_headline(run, progress), _scores(progress), _samples(progress), _next(journal, run)]
+    if run.status is Status.FAILED:
+        parts[1:3] = [_failure(journal, run, progress)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _headline(run: Run, progress: Progress) -> str:
+    words = [f"{run.id} {run.status}"]
+    if run.started and run.ended:
+        words.append(f"after {units.duration(run.ended - run.started)}")
+    if progress.step:
+        words.append(f"at step {progress.step:,}")
+    if progress.examples:
+        words.append(f"({progress.examples:,} examples)")
+    why = run.reason or progress.summary.get("stopped") or ""
+    return " ".join(words) + (f": {why}" if why else "")
+
+
+def _scores(progress: Progress) -> str:
+    """One line for each split."""
+    splits: dict[str, dict[str, float]] = {}
+    for name, value in progress.values.items():
+        split, _, score = name.rpartition("/")
+        splits.setdefault(split or "all", {})[score] = value
+    width = max(map(len, splits), default=0)
+    return "\n".join(f"  {split:<{width}}  {units.scores(values)}" for split, values in splits.items())
+
+
+def _samples(progress: Progress) -> str:
+    """The first rows, each as a few lines."""
+    columns = progress.samples.get("columns", [])
+    width = max(map(len, columns), default=0)
+    return "\n\n".join(
+        "\n".join(f"  {name:<{width}}  {plain(str(cell))}" for name, cell in zip(columns, row, strict=False))
+        for row in progress.samples.get("rows", [])[:SAMPLES]
+    )
+
+
+def _failure(journal: Journal, run: Run, progress: Progress) -> str:
+    """The error as the worker saw it, or else the end of the log."""
+    if progress.error is None:
+        log = journal.folder(run.id) / "log.txt"
+        lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
+        return "\n".join(f"  {line}" for line in lines)
+    data = progress.error.data
+    told = (data.get("traceback") or "").rstrip()
+    message = data["message"] + (f"\n  → {data['hint']}" if data.get("hint") else "")
+    return f"{told}\n\n{message}" if told else message
+
+
+def _next(journal: Journal, run: Run) -> str:
+    """Where it is, and what can be done with it."""
+    steps = [("files", units.short(journal.folder(run.id)))]
+    if run.status is Status.SUCCEEDED:
+        steps.append(("use it", f"turnaround try {run.id}"))
+    else:
+        steps += [("log", f"turnaround logs {run.id}"), ("go on", f"turnaround resume {run.id}")]
+    if run.tracking:
+        steps.append(("pages", "turnaround ui"))
+    return "\n".join(f"  {name:<6}  {what}" for name, what in steps)

@@ -1,0 +1,96 @@
+"""The one place where an exception becomes a message on standard error and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from turnaround.errors import TurnaroundError
+
+INTERRUPTED = 130  # as shells say it: 128 + SIGINT
+NO_READER = 141  # 128 + SIGPIPE: `turnaround ls | head -1`
+BUG = 70  # EX_SOFTWARE: not the user's fault
+
+
+def leave(act: Callable[[], int | None], debug: bool) -> int:
+    """Act, and answer the exit code; whatever went wrong has been said on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a TextIOWrapper at the door
+    try:
+        code = act() or 0
+        sys.stdout.flush()
+        return code
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _nobody_reads()
+    except SystemExit as left:
+        return _nobody_reads() if isinstance(left.__context__, BrokenPipeError) else _code(left)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _explain(error, debug)
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    if isinstance(error, TurnaroundError):
+        say(f"{type(error).__name__}: {error}")
+        return error.exit_code
+    if isinstance(error, typer.TyperException):
+        say(_usage(error))
+        return 2
+    if not debug:
+        say(_bug(error))
+    return BUG
+
+
+def say(text: str) -> None:
+    """A message on standard error, its first word red on a terminal."""
+    name, colon, rest = text.partition(":")
+    if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
+        name = typer.style(name, fg="red", bold=True)
+    print(name + colon + rest, file=sys.stderr)
+
+
+def _usage(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "turnaround"
+    return f"UsageError: {path}: {error.format_message()}\n  → {path} --help"
+
+
+def _bug(error: Exception) -> str:
+    """One line for a mistake of ours, and where the rest is."""
+    last = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"Bug: turnaround failed: {last}\n  → {_saved()} has the traceback; --debug shows it here"
+
+
+def _saved() -> Path:
+    """The traceback at hand, as a file below the home folder, or below /tmp where that is read-only."""
+    from turnaround.journal import home
+
+    name = f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    for folder in (home() / "logs", Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (folder / name).write_text(traceback.format_exc())
+            return folder / name
+        except OSError:
+            continue
+    return Path("nowhere")
+
+
+def _nobody_reads() -> int:
+    """Nothing more is written, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return NO_READER
+
+
+def _code(left: SystemExit) -> int:
+    return left.code if isinstance(left.code, int) else 1

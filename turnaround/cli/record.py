@@ -1,0 +1,19 @@
+"""A run as one JSON object: the same in `run`, `ls` and `show`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from turnaround.cli.progress import Progress
+from turnaround.journal import Journal, Run
+
+_OURS = ("owner", "stopping", "recorded")  # how the control side keeps its books
+
+
+def record(journal: Journal, run: Run, progress: Progress) -> dict[str, Any]:
+    """The journal's row, how far the run is, its newest scores, and its folder."""
+    row = {name: value for name, value in asdict(run).items() if name not in _OURS}
+    row["summary"] = run.summary or progress.summary
+    told = {"step": progress.step, "steps": progress.steps, "examples": progress.examples}
+    return {**row, **told, "values": progress.values, "folder": str(journal.folder(run.id))}

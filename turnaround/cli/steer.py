@@ -1,0 +1,76 @@
+"""What can be done to a run that is under way: see that somebody carries it out, and stop it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+from turnaround.errors import JournalError
+from turnaround.journal import Journal, Run
+from turnaround.launch import facts
+from turnaround.launch.pool import Pool
+from turnaround.pool.places import alive, read_record
+from turnaround.spec import Status
+
+STOPPED = "stopped with Ctrl-C"
+
+
+class PoolSteer:
+    """A run of the pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    def tend(self, run: Run, say: Callable[[str], None]) -> bool:
+        """A pool that was killed is started again; one that was taken down is left down."""
+        if self.pool.record() is not None:
+            return True
+        if read_record(self.pool.places) is None:
+            say(f"the pool is down and {run.id} waits for it: turnaround up")
+            return False
+        say("the pool was killed: starting another, where the run goes on from its last checkpoint")
+        self.pool.ensure(say, facts.inventory())
+        return True
+
+    def stop(self, run: Run, reason: str = STOPPED) -> None:
+        """Ask the scheduler, which asks the workers."""
+        self.pool.stop(run.id, reason)
+
+
+class InlineSteer:
+    """A run that some other command line carries out in its own process."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def tend(self, run: Run, say: Callable[[str], None]) -> bool:
+        """Nobody can carry it on but its owner."""
+        settle(self.journal, run)
+        return True
+
+    def stop(self, run: Run, reason: str = STOPPED) -> None:
+        """Tell the owner, who saves first."""
+        owner = _owner(run)
+        if owner is None:
+            raise JournalError(f"run {run.id} is carried out by nobody", f"turnaround resume {run.id}")
+        os.kill(owner, signal.SIGTERM)
+
+
+def steer(journal: Journal, run: Run) -> PoolSteer | InlineSteer:
+    """The one that fits the run."""
+    return InlineSteer(journal) if run.cluster == "inline" else PoolSteer(Pool(journal.root))
+
+
+def settle(journal: Journal, run: Run) -> Run:
+    """The run; an inline one whose process was killed is first marked as stopped."""
+    if run.cluster != "inline" or run.status.over or _owner(run) is not None:
+        return run
+    journal.mark(run.id, Status.STOPPED, "its process was killed", attempt=run.attempt, exit_code=75)
+    return journal.run(run.id)
+
+
+def _owner(run: Run) -> int | None:
+    """The process that carries the run out, while it lives."""
+    pid, _, created = run.owner.partition(":")
+    return int(pid) if pid and alive(int(pid), float(created)) else None

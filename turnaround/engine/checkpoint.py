@@ -1,0 +1,195 @@
+"""Save, find and restore: whole or not at all, checked before use, never a pickle.
+
+    checkpoints = Checkpoints(folder / "checkpoints", keep=2, warn=report.warning)
+    checkpoints.save("step", 100, {"model": …, "optimizer": …, "progress": …})
+    checkpoints.newest("step")               # "step-00000100": the newest that can be trusted, or none
+    state = checkpoints.load("step-00000100")
+
+A checkpoint is a folder: `tensors.safetensors`, `state.json` (everything that is not a tensor) and
+`manifest.json` with the size and SHA-256 of both. It is written under another name, flushed to the disk
+and renamed, so that it exists only when it is complete. Those of kind `step` are for going on, the
+newest `keep` stay; the one of kind `best` holds the parameters that scored best.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from turnaround.errors import CheckpointError
+
+FORMAT = 1  # of the folder; raised when an older turnaround could not read it
+State = dict[str, Any]  # nested dicts and lists of tensors and JSON values
+_TENSORS, _REST, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
+_UNFINISHED = ".unfinished-"
+_MARK = "tensor:"  # in state.json, in the place of a tensor: its name in the tensors' file
+
+
+class Checkpoints:
+    """The checkpoints of one run. One process writes; all read."""
+
+    def __init__(self, folder: Path, keep: int, warn: Callable[[str], None]) -> None:
+        self.folder = folder
+        self._keep = {"step": keep, "best": 1}
+        self._warn = warn
+
+    def save(self, kind: str, step: int, state: State) -> str | None:
+        """The name under which `state` is now safe; none, with a warning, when the disk refused."""
+        files = _encode(state)
+        name = f"{kind}-{step:08d}"
+        try:
+            self._write(name, files)
+        except OSError as error:
+            self._warn(self._refusal(kind, name, sum(map(len, files.values())), error))
+            return None
+        self._prune(kind, step)
+        return name
+
+    def newest(self, kind: str) -> str | None:
+        """The newest of a kind that can be trusted; none when there never was one."""
+        names = self._names(kind)
+        for name in names:
+            try:
+                self._read(name)
+                return name
+            except CheckpointError as error:
+                self._warn(f"{error.message}; the one before it is used")
+        if names and kind == "step":
+            raise CheckpointError(
+                f"none of the {len(names)} checkpoints in {self.folder} can be trusted",
+                "run it again from the start with --again",
+            )
+        return None
+
+    def load(self, name: str) -> State:
+        """The state saved under that name."""
+        return _decode(self._read(name))
+
+    def sweep(self) -> None:
+        """Make the folder, and remove what a killed process left half written."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def _names(self, kind: str) -> list[str]:
+        """Newest first: steps have eight digits, so names sort as numbers do."""
+        return sorted((path.name for path in self.folder.glob(f"{kind}-????????")), reverse=True)
+
+    def _write(self, name: str, files: dict[str, bytes]) -> None:
+        unfinished = self.folder / f"{_UNFINISHED}{name}"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        try:
+            for file, content in {**files, _MANIFEST: _manifest(files)}.items():
+                _flushed(unfinished / file, content)
+            shutil.rmtree(self.folder / name, ignore_errors=True)  # the same step of a discarded future
+            unfinished.rename(self.folder / name)
+            _flush(self.folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _prune(self, kind: str, step: int) -> None:
+        """Keep the newest; a later step than the one just saved belongs to a discarded future."""
+        last = f"{kind}-{step:08d}"
+        past = [name for name in self._names(kind) if name <= last][: self._keep[kind]]
+        for name in self._names(kind):
+            if name not in past:
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def _read(self, name: str) -> dict[str, bytes]:
+        """The files of a checkpoint, as they were written."""
+        folder = self.folder / name
+        try:
+            manifest = json.loads((folder / _MANIFEST).read_bytes())
+            files = {file: (folder / file).read_bytes() for file in manifest["files"]}
+            damaged = [file for file, content in files.items() if _digest(content) != manifest["files"][file]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"checkpoint {name} cannot be read ({error})") from None
+        if manifest["format"] > FORMAT:
+            raise CheckpointError(f"checkpoint {name} was written by a newer turnaround", "upgrade turnaround")
+        if damaged:
+            raise CheckpointError(f"checkpoint {name} is damaged: {damaged[0]} is not what was written")
+        return files
+
+    def _refusal(self, kind: str, name: str, needs: int, error: OSError) -> str:
+        """Why a checkpoint was not saved, and what there is instead."""
+        try:
+            free = f"the disk has {_megabytes(shutil.disk_usage(self.folder).free)} free"
+        except OSError:
+            free = "its folder is gone"
+        kept = next(iter(self._names(kind)), "none")
+        return (
+            f"checkpoint {name} was not saved: {error.strerror or error}; it needs {_megabytes(needs)}, {free}. "
+            f"Training goes on; the newest that is safe: {kept}"
+        )
+
+
+def _encode(state: State) -> dict[str, bytes]:
+    tensors: dict[str, Tensor] = {}
+    rest = json.dumps(_taken_out(state, "", tensors))
+    return {_TENSORS: save(tensors), _REST: rest.encode()}
+
+
+def _decode(files: dict[str, bytes]) -> State:
+    tensors = load(files[_TENSORS])
+    return _put_back(json.loads(files[_REST]), tensors)
+
+
+def _taken_out(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """`value` with a mark for each tensor; a copy of the tensor goes to `tensors` (tied ones twice)."""
+    if isinstance(value, Tensor):
+        tensors[path] = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        return _MARK + path
+    if isinstance(value, dict):
+        return {str(key): _taken_out(v, f"{path}/{key}", tensors) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_taken_out(v, f"{path}/{i}", tensors) for i, v in enumerate(value)]
+    return value
+
+
+def _put_back(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, str) and value.startswith(_MARK):
+        return tensors[value.removeprefix(_MARK)]
+    if isinstance(value, dict):
+        return {key: _put_back(v, tensors) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_put_back(v, tensors) for v in value]
+    return value
+
+
+def _manifest(files: dict[str, bytes]) -> bytes:
+    digests = {file: _digest(content) for file, content in files.items()}
+    return json.dumps({"format": FORMAT, "files": digests}, indent=1).encode()
+
+
+def _digest(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _flushed(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(folder: Path) -> None:
+    """Make the renaming itself durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

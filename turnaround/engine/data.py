@@ -1,0 +1,172 @@
+"""Examples in an order fixed by (seed, examples consumed); who reads which.
+
+    feed = Feed(recipe, plan, world, layout.reader())
+    pieces = feed.pieces(now.examples)      # this rank's micro-batches of the batch that begins there
+    for batch in feed.batches("valid"): ... # this rank's share of a split
+
+The number of devices decides who reads an example, never which examples make a batch; to resume is to
+ask for a later position.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from turnaround.engine.precision import named
+from turnaround.engine.world import World, number
+from turnaround.errors import DataError
+from turnaround.spec import Plan
+
+
+class Source(Protocol):
+    """What is asked of a recipe here."""
+
+    def data(self, split: str) -> Sequence[Any]: ...
+
+    def collate(self, examples: list[Any]) -> Any: ...
+
+    def length(self, example: Any) -> int: ...
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One micro-batch of one rank."""
+
+    batch: Any
+    key: tuple[int, ...]  # what is drawn while it is computed (dropout) follows from this
+    last: bool  # of this rank's pieces of the step
+
+
+class Feed:
+    """The recipe's examples, as this rank reads them."""
+
+    def __init__(self, recipe: Source, plan: Plan, world: World, reader: tuple[int, int]) -> None:
+        self._recipe = recipe
+        self._world = world
+        self._kept = named(plan.precision).kept
+        self._seed = plan.seed
+        self._batch = plan.data.batch
+        self._bucket = plan.data.bucket
+        self._part, self._parts = reader
+        self._micro = plan.update.accumulate
+        self._splits: dict[str, Sequence[Any]] = {}
+
+    def split(self, name: str) -> Sequence[Any]:
+        """The examples of a split, read when they are first wanted."""
+        if name not in self._splits:
+            self._splits[name] = self._recipe.data(name)
+        return self._splits[name]
+
+    @functools.cached_property
+    def order(self) -> Order:
+        """In which the training examples come."""
+        train = self.split("train")
+        if not len(train):
+            raise DataError("the train split has no examples", "see data.path and data.train")
+        length = self._recipe.length
+        return Order(len(train), self._seed, self._batch, self._bucket, lambda i: length(train[i]))
+
+    def epoch(self, examples: int) -> float:
+        """How often the corpus has been seen."""
+        return examples / len(self.split("train"))
+
+    def pieces(self, start: int) -> list[Piece]:
+        """This rank's share of the batch at place `start`, cut for accumulation.
+
+        Every rank and micro-batch takes each n-th example: in a batch sorted by length all get as much.
+        Two devices, or one that accumulates twice, make the same pieces with the same keys.
+        """
+        train, numbers = self.split("train"), self.order.take(start, self._batch)
+        count = self._parts * self._micro
+        mine = range(self._part, count, self._parts)
+        pieces = []
+        for piece in mine:
+            key = (self._seed, start, piece)
+            self._world.seed(*key, 0)  # a recipe may draw while it collates
+            batch = self._collate([train[i] for i in numbers[piece::count]])
+            pieces.append(Piece(batch, (*key, 1), last=piece == mine[-1]))
+        return pieces
+
+    def batches(self, split: str, limit: int | None = None) -> Iterator[Any]:
+        """This rank's share of a split, or of `limit` examples evenly spread over it, longest first."""
+        examples = self.split(split)
+        count = min(limit or len(examples), len(examples))
+        numbers = [i * len(examples) // count for i in range(count)]
+        numbers.sort(key=lambda i: self._recipe.length(examples[i]), reverse=True)
+        size = math.ceil(self._batch / (self._parts * self._micro))  # no more than a training step holds
+        starts = range(0, count, size)
+        for start in starts[self._part :: self._parts]:
+            self._world.seed(self._seed, start)
+            yield self._collate([examples[i] for i in numbers[start : start + size]])
+
+    def _collate(self, examples: list[Any]) -> Any:
+        return moved(self._recipe.collate(examples), self._world.device, self._kept)
+
+
+class Order:
+    """An endless stream of example numbers: one shuffle of the corpus after another.
+
+    `bucket` batches are sorted by length together and come in random order, so that the examples of a
+    batch are about equally long. What stands at a place depends on nothing but these arguments.
+    """
+
+    def __init__(
+        self, count: int, seed: int, batch: int, bucket: int, length: Callable[[int], int]
+    ) -> None:
+        self._count = count
+        self._seed = seed
+        self._batch = batch
+        self._bucket = bucket
+        self._length = length
+        self._shuffle = functools.lru_cache(maxsize=2)(self._shuffled)  # a batch may span two epochs
+        self._sort = functools.lru_cache(maxsize=2)(self._sorted)
+
+    def take(self, start: int, count: int) -> list[int]:
+        """The numbers at places `start` to `start + count`."""
+        if self._bucket == 1:
+            return _cut(start, count, self._count, self._shuffle)
+        return _cut(start, count, self._batch * self._bucket, self._sort)
+
+    def _sorted(self, window: int) -> Tensor:
+        size = self._batch * self._bucket
+        numbers = sorted(_cut(window * size, size, self._count, self._shuffle), key=self._length)
+        batches = torch.tensor(numbers).view(self._bucket, self._batch)
+        return batches[self._permutation(self._bucket, 1, window)].flatten()
+
+    def _shuffled(self, epoch: int) -> Tensor:
+        return self._permutation(self._count, 0, epoch)
+
+    def _permutation(self, count: int, *key: int) -> Tensor:
+        return torch.randperm(count, generator=torch.Generator().manual_seed(number(self._seed, *key)))
+
+
+def _cut(start: int, count: int, size: int, block: Callable[[int], Tensor]) -> list[int]:
+    """What stands at `start` to `start + count` of blocks of `size` laid end to end."""
+    taken: list[int] = []
+    while len(taken) < count:
+        which, offset = divmod(start + len(taken), size)
+        taken += block(which)[offset : offset + count - len(taken)].tolist()
+    return taken
+
+
+def moved(value: Any, device: torch.device, kept: torch.dtype) -> Any:
+    """The batch on the device, its floating-point numbers in the type of the parameters."""
+    if isinstance(value, Tensor):
+        return value.to(device, kept if value.is_floating_point() else None, non_blocking=True)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value) if f.init)
+        return dataclasses.replace(value, **{name: moved(v, device, kept) for name, v in fields})
+    if isinstance(value, dict):
+        return {name: moved(v, device, kept) for name, v in value.items()}
+    if isinstance(value, tuple | list):
+        parts = [moved(v, device, kept) for v in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value

@@ -1,0 +1,56 @@
+"""What is counted while training: sums that add up over batches and devices.
+
+loss = Mean.of(nll.sum(), targets)     # a sum and its count, never a mean
+total = loss + another                 # over micro-batches, batches, devices
+total.compute()                        # 1.23
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+class Tally:
+    """A vector of sums, and a `compute` that makes one number of it.
+
+    Subclass it for BLEU, F1, perplexity. A subclass changes `compute` only: `values` is what
+    travels between devices.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values  # (n,)
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.values + other.values)
+
+    def compute(self) -> float:
+        """The number that is reported."""
+        raise NotImplementedError
+
+
+class Mean(Tally):
+    """A sum and a count: `values` is (sum, count)."""
+
+    @classmethod
+    def of(cls, total: Tensor | float, count: Tensor | int) -> Self:
+        """From a summed quantity and how many were summed; the sum keeps its graph for backward."""
+        total = torch.as_tensor(total)
+        return cls(torch.stack([total, torch.as_tensor(count).to(total)]))
+
+    @property
+    def sum(self) -> Tensor:
+        """The summed quantity."""
+        return self.values[0]
+
+    @property
+    def count(self) -> Tensor:
+        """How many were summed."""
+        return self.values[1]
+
+    def compute(self) -> float:
+        """Sum over count; NaN when nothing was counted."""
+        total, count = self.values.tolist()
+        return total / count if count else float("nan")

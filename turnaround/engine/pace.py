@@ -1,0 +1,109 @@
+"""When things are due and when it is over: every so many steps, budgets, patience.
+
+    pace = Pace(plan)
+    pace.looks(now)      # an evaluation is due
+    pace.saves(now)      # a checkpoint is due
+    pace.over(now)       # "budget.steps": why training ends here, or none
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from turnaround.spec import Plan
+
+TENTHS = 10  # evaluations in a budget when nobody says how many
+
+
+@dataclass
+class Progress:
+    """How far training is; part of every checkpoint."""
+
+    step: int = 0
+    examples: int = 0
+    seconds: float = 0.0  # of training with its evaluations, over all attempts, by rank 0's clock
+    stopping: bool = False  # somebody asked to stop
+    looked: int = 0  # step of the last evaluation, and its tick (see Pace)
+    look_tick: int = 0
+    saved: int = 0  # step of the last checkpoint, and its tick
+    save_tick: int = 0
+    best: float | None = None  # `evaluate.score` where it was best
+    stale: int = 0  # evaluations since
+    valid: dict[str, float] = field(default_factory=dict)  # every score of the best evaluation
+
+
+class Pace:
+    """The plan's budgets and intervals, asked once a step.
+
+    An interval is a tick, a whole number that grows. Something is due when the tick is not what it was
+    last time, so a resumed run makes up for what an interruption cut short.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        budget, evaluate = plan.budget, plan.evaluate
+        limits = {
+            "budget.steps": ("step", budget.steps),
+            "budget.examples": ("examples", budget.examples),
+            "budget.time": ("seconds", budget.time),
+        }
+        self._limits = [(knob, spent, most) for knob, (spent, most) in limits.items() if most]
+        self._look_every = evaluate.every
+        self._save_every = plan.checkpoint.every
+        self._score = evaluate.score
+        self._target = budget.target
+        self._patience = evaluate.patience or math.inf
+        up = {"max": True, "min": False, "auto": evaluate.score != "loss"}[evaluate.better]
+        self._sign = 1 if up else -1
+
+    def share(self, now: Progress) -> float:
+        """How much of the budget is spent, from 0 to 1 and a little over."""
+        return max((getattr(now, spent) / most for _, spent, most in self._limits), default=0.0)
+
+    def looks(self, now: Progress) -> bool:
+        """An evaluation is due. One that a stop cut short is made up for by the next attempt."""
+        if now.stopping or now.looked == now.step:
+            return False
+        return self._look_tick(now) != now.look_tick or self.over(now) is not None
+
+    def saves(self, now: Progress) -> bool:
+        """A checkpoint is due."""
+        if now.saved == now.step:
+            return False
+        return self._save_tick(now) != now.save_tick or self.over(now) is not None
+
+    def over(self, now: Progress) -> str | None:
+        """Why training ends here: the knob that says so, or `stop`; none while it goes on."""
+        if now.stopping:
+            return "stop"
+        for knob, spent, most in self._limits:
+            if getattr(now, spent) >= most:
+                return knob
+        if self._target is not None and now.best is not None and not self._better(self._target, now.best):
+            return "budget.target"
+        return "evaluate.patience" if now.stale >= self._patience else None
+
+    def looked(self, now: Progress, values: dict[str, float]) -> bool:
+        """Take down an evaluation; whether it is the best so far."""
+        now.looked, now.look_tick = now.step, self._look_tick(now)
+        score = values.get(self._score, math.nan)
+        best = math.isfinite(score) and (now.best is None or self._better(score, now.best))
+        if best:
+            now.best, now.valid = score, values
+        now.stale = 0 if best else now.stale + 1
+        return best
+
+    def saved(self, now: Progress) -> None:
+        """Take down a checkpoint."""
+        now.saved, now.save_tick = now.step, self._save_tick(now)
+
+    def _better(self, score: float, than: float) -> bool:
+        return self._sign * score > self._sign * than
+
+    def _look_tick(self, now: Progress) -> int:
+        if self._look_every:
+            return now.step // self._look_every
+        return int(TENTHS * self.share(now) + 1e-9)  # 1e-9: a share may be a rounding below a tenth
+
+    def _save_tick(self, now: Progress) -> int:
+        return now.step // self._save_every if self._save_every else self._look_tick(now)

@@ -1,0 +1,125 @@
+"""A recipe: one task's data, model, loss and scores. It owns no loop and knows nothing of devices.
+
+class Reverse(Recipe[Batch]):
+    config: Config                       # its knobs; `recipe.width=128` on the command line
+    def data(self, split): ...           # examples: anything with a length and an index
+    def collate(self, examples): ...     # examples → Batch
+    def model(self): ...                 # an ordinary nn.Module, for one device
+    def inputs(self, batch): ...         # the arguments of its forward pass
+    def loss(self, output, batch): ...   # a Mean: summed loss and number of targets
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from turnaround.engine.metrics import Mean, Tally
+from turnaround.errors import RecipeError
+from turnaround.spec import Data, Plan
+
+B = TypeVar("B")
+
+
+class Recipe(Generic[B]):
+    """The base of every recipe: four methods must be written, the rest have defaults."""
+
+    config: Any
+
+    def __init__(self, config: Any, source: Data, cache: Path) -> None:
+        self.config = config
+        self.source = source  # where the user's files are, if any
+        self.cache = (
+            cache  # a folder for what is costly to make again (a vocabulary), named by content
+        )
+
+    def data(self, split: str) -> Sequence[Any]:
+        """The examples of `train`, `valid` or `test`."""
+        raise NotImplementedError
+
+    def model(self) -> nn.Module:
+        """The model, written for one device; its weights drawn from torch's global generator."""
+        raise NotImplementedError
+
+    def inputs(self, batch: B) -> tuple[Any, ...]:
+        """The arguments of the model's forward pass."""
+        raise NotImplementedError
+
+    def loss(self, output: Any, batch: B) -> Mean:
+        """Summed loss and number of targets."""
+        raise NotImplementedError
+
+    def collate(self, examples: list[Any]) -> B:
+        """Examples → batch; by default tensors (or tuples of tensors) are stacked."""
+        if isinstance(examples[0], Tensor):
+            return torch.stack(examples)  # type: ignore[return-value]  # B is Tensor here
+        return tuple(torch.stack(list(column)) for column in zip(*examples, strict=True))  # type: ignore[return-value]  # B is a tuple here
+
+    def score(self, model: nn.Module, batch: B) -> dict[str, Tally]:
+        """Named tallies to report besides the loss, on valid and test."""
+        return {}
+
+    def length(self, example: Any) -> int:
+        """What bucketing sorts by."""
+        return len(example)
+
+    def samples(self, model: nn.Module, examples: list[Any]) -> tuple[list[str], list[list[str]]]:
+        """A table to look at: its columns and rows."""
+        return [], []
+
+    def answer(self, model: nn.Module, line: str) -> str:
+        """What the trained model makes of one line of input (`turnaround try`)."""
+        raise RecipeError(
+            f"recipe {type(self).__name__} has no answer(model, line)",
+            "write one to use `turnaround try`",
+        )
+
+
+REQUIRED = ("data", "model", "inputs", "loss")
+
+
+def load(file: Path, plan: Plan, cache: Path) -> Recipe[Any]:
+    """The recipe of `plan`, from its file; its knobs become its `Config`."""
+    module = _module(file)
+    made = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, Recipe)
+        and value.__module__ == module.__name__
+    ]
+    if len(made) != 1:
+        names = ", ".join(value.__name__ for value in made) or "none"
+        raise RecipeError(
+            f"{file.name} must hold one subclass of Recipe, found {names}", "one file, one recipe"
+        )
+    missing = [name for name in REQUIRED if getattr(made[0], name) is getattr(Recipe, name)]
+    if missing:
+        raise RecipeError(
+            f"{made[0].__name__} in {file.name} lacks {', '.join(missing)}",
+            f"write {', '.join(f'def {name}(self, …)' for name in missing)}",
+        )
+    config = getattr(module, "Config", None)
+    knobs = config(**plan.recipe.knobs) if dataclasses.is_dataclass(config) else None
+    return made[0](knobs, plan.data, cache)
+
+
+def _module(file: Path) -> ModuleType:
+    """Import the file by path, under its own name, never as a package called `recipes`."""
+    name = f"turnaround_recipe_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise RecipeError(f"{file} cannot be imported", "a recipe is a .py file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,1 @@
+"""How groups agree on parameters. One module per update, found by its name."""

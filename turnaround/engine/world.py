@@ -1,0 +1,172 @@
+"""Who am I among the ranks of one attempt: join them, agree with them, leave them.
+
+    with join(assignment, listener) as world:
+        world.leads                      # rank 0
+        world.sum(vector)                # of every rank's vectors
+        world.gather({"bleu": 30.1})     # every rank's value, in order of rank
+        world.agree(stop, seconds)       # what all ranks must know alike, once a step
+
+`World` is one process alone and is complete; `Gang` is the same among others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import ipaddress
+import itertools
+import json
+import os
+import random
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from turnaround.spec import Assignment
+
+MEET = timedelta(seconds=120)  # ranks of a loaded machine start 5 to 10 s apart; imports cost more
+ANSWER = timedelta(minutes=15)  # one rank may decode its share of an evaluation much longer
+
+
+class World:
+    """One process, one device, nobody else."""
+
+    def __init__(self, device: torch.device, rank: int = 0, size: int = 1) -> None:
+        self.device = device
+        self.rank = rank
+        self.size = size
+
+    @property
+    def leads(self) -> bool:
+        """This rank speaks and writes for all."""
+        return self.rank == 0
+
+    def seed(self, *key: int) -> None:
+        """Let everything that is drawn from now on follow from `key` alone.
+
+        Because each micro-batch has its own key, a checkpoint needs no generator states, and neither
+        the number of devices nor an evaluation in between changes a dropout mask. torch.manual_seed
+        asks every back end and costs 95 µs; this costs 6.
+        """
+        start = number(*key)
+        random.seed(start)
+        torch.default_generator.manual_seed(start)
+        if self.device.type == "cuda":
+            torch.cuda.default_generators[self.device.index].manual_seed(start)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of every rank's `values`."""
+        return values
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's JSON value, in order of rank."""
+        return [value]
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's JSON value."""
+        return self.gather(value)[0]
+
+    def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
+        """Whether any rank wants to stop, and rank 0's clock."""
+        return stop, seconds
+
+    def meet(self) -> None:
+        """Wait until every rank is here."""
+
+
+class Gang(World):
+    """One of several processes that train together."""
+
+    def __init__(self, device: torch.device, rank: int, size: int, store: dist.Store) -> None:
+        super().__init__(device, rank, size)
+        self._store = store
+        self._topic = itertools.count()
+        self._pulse: tuple[Tensor, dist.Work] | None = None
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of every rank's `values`."""
+        dist.all_reduce(values)
+        return values
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's JSON value, in order of rank; by the store, so that nothing is unpickled."""
+        topic = f"gather/{next(self._topic)}"
+        self._store.set(f"{topic}/{self.rank}", json.dumps(value))
+        return [json.loads(self._store.get(f"{topic}/{rank}")) for rank in range(self.size)]
+
+    def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
+        """As of the call before this one: the sum travels while the next step computes."""
+        arrived = self._pulse or self._send(stop, seconds)
+        self._pulse = self._send(stop, seconds)
+        values, work = arrived
+        work.wait()
+        wishes, clock = values.tolist()
+        return wishes > 0, clock
+
+    def _send(self, stop: bool, seconds: float) -> tuple[Tensor, dist.Work]:
+        values = torch.tensor([stop, seconds * self.leads], dtype=torch.float64)
+        work = dist.all_reduce(values, async_op=True)
+        assert work is not None  # it is None only for ranks outside of the group
+        return values, work
+
+    def meet(self) -> None:
+        """Wait until every rank is here."""
+        if self._pulse:
+            self._pulse[1].wait()
+        self._pulse = None
+        self.gather(None)
+
+
+@contextlib.contextmanager
+def join(assignment: Assignment, listener: int | None = None) -> Iterator[World]:
+    """The world of this rank; `listener` is rank 0's socket, already listening."""
+    device = torch.device(assignment.device, assignment.index)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if assignment.size == 1:
+        yield World(device)
+        return
+    store = _meet(assignment, listener)
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(
+        backend, store=store, rank=assignment.rank, world_size=assignment.size, timeout=ANSWER
+    )
+    try:
+        yield Gang(device, assignment.rank, assignment.size, dist.PrefixStore("turnaround", store))
+    finally:
+        dist.destroy_process_group()
+
+
+def number(*key: int) -> int:
+    """A seed that follows from `key`, unlike that of any other key."""
+    return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=7).digest(), "little")
+
+
+def _meet(assignment: Assignment, listener: int | None) -> dist.Store:
+    """The store where the ranks of this attempt find each other; no other attempt uses it."""
+    assert assignment.store is not None  # the launcher gives one to every gang
+    host, port = assignment.store.rsplit(":", 1)
+    _stay_inside(host)
+    store = dist.TCPStore(
+        host,
+        int(port),
+        assignment.size,
+        is_master=assignment.rank == 0,
+        timeout=MEET,
+        wait_for_workers=False,
+        master_listen_fd=listener,
+    )
+    return dist.PrefixStore(f"attempt-{assignment.attempt}", store)
+
+
+def _stay_inside(host: str) -> None:
+    """Ranks that meet on the loopback address also talk there, not on the machine's public one."""
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            inside = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", inside)

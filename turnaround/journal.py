@@ -1,0 +1,326 @@
+"""The record of what was planned, submitted and became of it.
+
+    journal = Journal(home())
+    run = journal.submit(plan, "seq2seq-k3x9")     # a folder with plan.json, a row, QUEUED
+    journal.append(run.id, Event("metrics", {...}, time.time()))
+    for event in journal.events(run.id): ...
+
+A run's own folder (`plan.json`, `events.jsonl`) is the truth; `journal.db` (sqlite, WAL) is the
+queue and the index, and can be rebuilt from the folders. Only the control side writes here: the
+pool's scheduler and node, and the inline launcher. Reading takes no lock that a writer would wait
+for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from turnaround.errors import JournalError, near
+from turnaround.spec import Event, Plan, Status, from_json, to_json
+
+SCHEMA = 1  # of journal.db; a journal with a higher one was written by a newer turnaround
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no 0/o, 1/l/i: ids are read aloud and typed
+_TABLE = """
+CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY, recipe TEXT NOT NULL, name TEXT,
+    experiment TEXT NOT NULL, project TEXT NOT NULL,
+    signature TEXT NOT NULL, tags TEXT NOT NULL, cluster TEXT NOT NULL, tracking TEXT NOT NULL,
+    interpreter TEXT NOT NULL, priority INTEGER NOT NULL, devices INTEGER NOT NULL,
+    status TEXT NOT NULL, reason TEXT NOT NULL, attempt INTEGER NOT NULL, failures INTEGER NOT NULL,
+    stopping INTEGER NOT NULL, submitted REAL NOT NULL, started REAL, ended REAL,
+    exit_code INTEGER, summary TEXT NOT NULL, recorded INTEGER NOT NULL, owner TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS by_signature ON runs (signature);
+CREATE INDEX IF NOT EXISTS by_status ON runs (status);
+CREATE INDEX IF NOT EXISTS by_recorded ON runs (recorded, tracking);
+"""
+
+
+def home() -> Path:
+    """`$TURNAROUND_HOME`, or the user's state folder."""
+    if asked := os.environ.get("TURNAROUND_HOME"):
+        return Path(asked).expanduser().absolute()
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "turnaround"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row: a Plan being carried out."""
+
+    id: str
+    recipe: str
+    name: str | None
+    experiment: str
+    project: str
+    signature: str
+    tags: dict[str, str]
+    cluster: str
+    tracking: str  # MLflow URI, or "" when nothing is tracked
+    interpreter: str
+    priority: int
+    devices: int
+    status: Status
+    reason: str  # why it waits, failed or stopped; "" when there is nothing to say
+    attempt: int  # the latest; 0 before the first
+    failures: int  # of machines and workers, not of user code
+    stopping: bool  # somebody asked it to stop
+    submitted: float
+    started: float | None
+    ended: float | None
+    exit_code: int | None
+    summary: dict[str, Any] = field(default_factory=dict)  # of the last `summary` event
+    recorded: bool = False  # everything has reached MLflow
+    owner: str = ""  # who carries an inline run out: "pid:create time"; else ""
+
+
+_COLUMNS = [f.name for f in dataclasses.fields(Run)]
+_JSON = ("tags", "summary")
+
+
+class Journal:
+    """The journal below one `$TURNAROUND_HOME`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / "journal.db"
+
+    # ── folders ──
+
+    def folder(self, run: str) -> Path:
+        """The run's own folder."""
+        return self.root / "runs" / run
+
+    def plan(self, run: str) -> Plan:
+        """The Plan as it was submitted."""
+        try:
+            return from_json(Plan, (self.folder(run) / "plan.json").read_text())
+        except FileNotFoundError:
+            raise JournalError(
+                f"run {run} has no plan in {self.folder(run)}", f"turnaround rm {run} forgets it"
+            ) from None
+
+    # ── rows ──
+
+    def submit(self, plan: Plan, run: str, owner: str = "") -> Run:
+        """A new run, QUEUED (or RUNNING under `owner`, when this process carries it out)."""
+        folder = self.folder(run)
+        folder.mkdir(parents=True)
+        _write(folder / "plan.json", to_json(plan))
+        now = time.time()
+        row = Run(
+            id=run,
+            recipe=plan.recipe.name,
+            name=plan.name,
+            experiment=plan.experiment,
+            project=plan.place.project,
+            signature=plan.signature,
+            tags=plan.tags,
+            cluster=plan.cluster.name,
+            tracking=(plan.tracking.uri or "") if plan.tracking.name == "mlflow" else "",
+            interpreter=plan.place.interpreter,
+            priority=plan.cluster.priority,
+            devices=plan.layout.devices,
+            status=Status.QUEUED,
+            reason="",
+            attempt=0,
+            failures=0,
+            stopping=False,
+            submitted=now,
+            started=None,
+            ended=None,
+            exit_code=None,
+            recorded=plan.tracking.name != "mlflow",
+            owner=owner,
+        )
+        marks = ",".join("?" * len(_COLUMNS))
+        with closing(self._connect(create=True)) as db, db:
+            db.execute(f"INSERT INTO runs ({','.join(_COLUMNS)}) VALUES ({marks})", _flat(row))
+        self.append(run, Event("status", {"status": row.status, "reason": ""}, now))
+        return row
+
+    def mark(self, run: str, status: Status, reason: str = "", **fields: Any) -> None:
+        """Move the run to `status`: a row and an event."""
+        now = time.time()
+        if status is Status.RUNNING:
+            fields.setdefault("started", now)
+        if status.over:
+            fields.setdefault("ended", now)
+        self.update(run, status=status, reason=reason, **fields)
+        attempt = fields.get("attempt", 0)
+        self.append(run, Event("status", {"status": status, "reason": reason}, now, attempt))
+
+    def update(self, run: str, **fields: Any) -> None:
+        """Change columns of the run's row."""
+        values = [json.dumps(v) if k in _JSON else v for k, v in fields.items()]
+        marks = ",".join(f"{name}=?" for name in fields)
+        with closing(self._connect(create=True)) as db, db:
+            db.execute(f"UPDATE runs SET {marks} WHERE id=?", [*values, run])
+
+    def run(self, run: str) -> Run:
+        """The run with exactly this id."""
+        found = self._select("WHERE id=?", [run])
+        if not found:
+            raise JournalError(f"run {run} is not in the journal", "turnaround ls lists the runs")
+        return found[0]
+
+    def find(self, text: str) -> Run:
+        """The run with the id `text`, or the only one that begins so; else the newest so named."""
+        begins = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        order = "ORDER BY submitted DESC LIMIT 20"
+        found = self._select(f"WHERE id LIKE ? ESCAPE '\\' {order}", [begins])
+        exact = [run for run in found if run.id == text] or found
+        if len(exact) == 1:
+            return exact[0]
+        if named := self._select(f"WHERE name=? {order}", [text]):
+            return named[0]
+        if found:
+            ids = ", ".join(run.id for run in found)
+            raise JournalError(f"run {text} is ambiguous: {ids}", "give more of its id")
+        known = [run.id for run in self.runs(limit=200)]
+        hint = (
+            near(text, known, most=3)
+            if known
+            else "there are no runs yet: turnaround run recipe=seq2seq"
+        )
+        raise JournalError(f"run {text} is not in the journal", hint)
+
+    def runs(self, where: str = "", values: Sequence[Any] = (), limit: int = 1000) -> list[Run]:
+        """The newest runs first; `where` is an SQL condition over the columns of `Run`."""
+        clause = f"WHERE {where} " if where else ""
+        return self._select(f"{clause}ORDER BY submitted DESC LIMIT {int(limit)}", values)
+
+    def queue(self) -> list[Run]:
+        """Runs of the pool that are not over, in the order in which they go."""
+        condition = "WHERE cluster='pool' AND status IN ('QUEUED','PENDING','RUNNING')"
+        return self._select(f"{condition} ORDER BY priority DESC, submitted", [])
+
+    def answer(self, signature: str) -> Run | None:
+        """The run that has answered, or is about to answer, the question with this signature."""
+        condition = "WHERE signature=? AND status IN ('SUCCEEDED','RUNNING','PENDING','QUEUED')"
+        found = self._select(
+            f"{condition} ORDER BY status='SUCCEEDED' DESC, submitted DESC", [signature]
+        )
+        return found[0] if found else None
+
+    def forget(self, run: str) -> None:
+        """Remove the run's row and folder."""
+        with closing(self._connect(create=True)) as db, db:
+            db.execute("DELETE FROM runs WHERE id=?", [run])
+        shutil.rmtree(self.folder(run), ignore_errors=True)
+
+    # ── events ──
+
+    def append(self, run: str, *events: Event) -> None:
+        """Add lines to the run's event file."""
+        with EventFile(self.folder(run)) as file:
+            file.append(*events)
+
+    def events(self, run: str, offset: int = 0) -> Iterator[Event]:
+        """The run's events, in the order in which they were written."""
+        for event, _ in read_events(self.folder(run) / "events.jsonl", offset):
+            yield event
+
+    # ── sqlite ──
+
+    def _select(self, clause: str, values: Sequence[Any]) -> list[Run]:
+        if not self.path.exists():
+            return []
+        with closing(self._connect()) as db:
+            return [_run(row) for row in db.execute(f"SELECT * FROM runs {clause}", values)]
+
+    def _connect(self, create: bool = False) -> sqlite3.Connection:
+        if create:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            db = sqlite3.connect(self.path, timeout=20)
+            db.row_factory = sqlite3.Row
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA:
+                db.close()
+                raise JournalError(
+                    f"{self.path} is of a newer turnaround (format {version}, known: {SCHEMA})",
+                    "upgrade turnaround, or set TURNAROUND_HOME to another folder",
+                )
+            if version < SCHEMA:
+                db.execute("PRAGMA journal_mode=WAL")
+                db.executescript(_TABLE)
+                db.execute(f"PRAGMA user_version={SCHEMA}")
+            db.execute("PRAGMA synchronous=NORMAL")
+            return db
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"the journal {self.path} cannot be opened: {error}",
+                "set TURNAROUND_HOME to a folder that can be written",
+            ) from error
+
+
+class EventFile:
+    """The event file of one run, open for appending. Each event is one `write` of whole lines."""
+
+    def __init__(self, folder: Path) -> None:
+        self._fd = os.open(folder / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def append(self, *events: Event) -> None:
+        """Add the events; OSError when the disk is full or gone."""
+        os.write(self._fd, "".join(to_json(event) + "\n" for event in events).encode())
+
+    def __enter__(self) -> EventFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def read_events(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
+    """Events from byte `offset` on, each with the offset after it; a torn last line waits."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            try:
+                yield Event(**json.loads(line)), offset
+            except (ValueError, TypeError):
+                continue  # half a line from a full disk, followed by a good one
+
+
+def new_id(recipe: str) -> str:
+    """A name for a run that can be typed: the recipe's, and five letters (29 million)."""
+    return f"{recipe}-{''.join(secrets.choice(_ALPHABET) for _ in range(5))}"
+
+
+def _run(row: sqlite3.Row) -> Run:
+    fields = dict(row)
+    for name in _JSON:
+        fields[name] = json.loads(fields[name])
+    fields["status"] = Status(fields["status"])
+    fields["stopping"] = bool(fields["stopping"])
+    fields["recorded"] = bool(fields["recorded"])
+    return Run(**fields)
+
+
+def _flat(run: Run) -> list[Any]:
+    values = (getattr(run, name) for name in _COLUMNS)
+    return [json.dumps(v) if name in _JSON else v for name, v in zip(_COLUMNS, values, strict=True)]
+
+
+def _write(path: Path, text: str) -> None:
+    """Write whole or not at all."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(path)

@@ -1,0 +1,1 @@
+"""Layers and decoders that recipes share; written for one device, and of torch alone."""

@@ -1,0 +1,117 @@
+"""The daemon's side of a forkserver: start it, fork from it, hear of exits.
+
+nursery = Nursery("/path/to/python", log)
+pid = nursery.fork({"plan": …, "assignment": …, "environ": …}, [log_fd, events_fd], on_exit)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from turnaround.errors import LaunchError
+from turnaround.spec import PROTOCOL
+
+_IMPORTS = (
+    120.0  # seconds a forkserver may take for its imports: 1.5 to 7 s measured, 55 s on a cold disk
+)
+OnExit = Callable[[int], None]
+
+
+class Nursery:
+    """One forkserver, of one interpreter."""
+
+    def __init__(self, interpreter: str, log: Path) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+        self._forked: queue.Queue[int | None] = queue.Queue()
+        self._ready = threading.Event()
+        self._exits: dict[int, OnExit] = {}
+        self._next: OnExit | None = (
+            None  # of the fork under way: a child may exit before fork() returns
+        )
+        self._line, theirs = socket.socketpair()
+        environ = {**os.environ, "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "OMP_NUM_THREADS": "1"}
+        with theirs, log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [interpreter, "-P", "-m", "turnaround.pool.spawn", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                env=environ,
+                cwd="/",
+            )
+        threading.Thread(target=self._listen, name="nursery", daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        """It can still fork."""
+        return self.process.poll() is None
+
+    def fork(self, request: dict[str, Any], fds: list[int], on_exit: OnExit) -> int:
+        """The new worker's pid; `on_exit` hears its exit code, negative for a signal."""
+        if not self._ready.wait(_IMPORTS) or not self.alive:
+            raise LaunchError(
+                "the forkserver did not come up", f"the last lines of {self._log} say why"
+            )
+        with self._lock:
+            text = json.dumps({"fork": request}).encode() + b"\n"
+            self._next = on_exit
+            try:
+                sent = socket.send_fds(self._line, [text], fds)
+                self._line.sendall(text[sent:])
+            except OSError as error:
+                raise LaunchError(f"the forkserver is gone: {error}", "run it again") from error
+            pid = self._forked.get()
+            if pid is None:
+                raise LaunchError("the forkserver died while it forked", f"see {self._log}")
+            return pid
+
+    def close(self) -> None:
+        """End it, and every worker that is left."""
+        self._line.close()
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _listen(self) -> None:
+        try:
+            with self._line.makefile("rb") as file:
+                for line in file:
+                    self._hear(json.loads(line))
+        except (OSError, ValueError):
+            pass
+        self._bury()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            if message["ready"] == PROTOCOL:
+                self._ready.set()
+            else:
+                self.process.kill()
+        elif "forked" in message:
+            assert self._next is not None
+            self._exits[message["forked"]] = self._next
+            self._forked.put(message["forked"])
+        else:
+            self._exits.pop(message["exited"])(message["status"])
+
+    def _bury(self) -> None:
+        """The forkserver is gone, and its children with it."""
+        self._forked.put(None)
+        self._ready.set()
+        for pid in list(self._exits):
+            self._exits.pop(pid)(-signal.SIGKILL)

@@ -1,0 +1,117 @@
+"""Where the pool keeps its files and sockets, and the record of the pool that is up.
+
+One pool per user, machine and `$TURNAROUND_HOME`. Sockets and Ray's session live in a short private
+folder of their own: a unix socket's path may have 107 bytes, and a home on NFS cannot hold one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from turnaround.errors import LaunchError
+from turnaround.signature import signature
+
+
+@dataclass(frozen=True)
+class Places:
+    """Paths below one home."""
+
+    home: Path
+
+    @property
+    def pool(self) -> Path:
+        """Lock, record and Ray token."""
+        return _private(self.home / "pool")
+
+    @property
+    def logs(self) -> Path:
+        """What the daemons print."""
+        return _private(self.home / "logs")
+
+    @property
+    def runtime(self) -> Path:
+        """Sockets and Ray's session."""
+        name = f"turnaround-{os.getuid()}-{signature(str(self.home), 8)}"
+        return _private(Path(tempfile.gettempdir()) / name)
+
+    @property
+    def node(self) -> Path:
+        """The node daemon's socket."""
+        return self.runtime / "node.sock"
+
+    @property
+    def scheduler(self) -> Path:
+        """The scheduler's socket."""
+        return self.runtime / "scheduler.sock"
+
+    @property
+    def record(self) -> Path:
+        """The pool that is up."""
+        return self.pool / "pool.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The pool that is up: who started it, with what."""
+
+    pid: int
+    created: float  # the process's own start time: a pid alone may belong to somebody else by now
+    protocol: int
+    version: str
+    interpreter: str
+    cpus: int
+    gpus: int
+    keep_warm: float  # seconds
+    since: float
+
+    @property
+    def alive(self) -> bool:
+        """That very process still runs."""
+        return alive(self.pid, self.created)
+
+
+def read_record(places: Places) -> Record | None:
+    """The pool that is up, or was when it died."""
+    try:
+        return Record(**json.loads(places.record.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def write_record(places: Places, record: Record) -> None:
+    """Whole or not at all."""
+    fresh = places.record.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(record)))
+    fresh.replace(places.record)
+
+
+def alive(pid: int, created: float) -> bool:
+    """The process with this id is the one that started at `created`, and is no zombie."""
+    try:
+        process = psutil.Process(pid)
+        return (
+            abs(process.create_time() - created) < 0.1 and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except psutil.Error:
+        return False
+
+
+def _private(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise LaunchError(
+            f"the pool needs the folder {folder}, which cannot be made: {error.strerror}",
+            "set TURNAROUND_HOME (and TMPDIR) to folders that can be written",
+        ) from error
+    if folder.stat().st_uid != os.getuid():
+        raise LaunchError(
+            f"{folder} belongs to somebody else", "remove it, or set TMPDIR to another folder"
+        )
+    return folder

@@ -1,0 +1,301 @@
+"""Everything that crosses a process: frozen data classes, JSON both ways.
+
+    plan = Plan(recipe=Recipe("seq2seq"), …)
+    assert from_json(Plan, to_json(plan)) == plan
+
+The groups of a Plan (`Data`, `Optim`, …) are also the schema of the conf group of the same name:
+`turnaround/config.py` derives what Hydra checks from these classes, so a knob is declared once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar
+
+from annotated_types import Ge, Gt, Le
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from turnaround.errors import PlanError
+
+PROTOCOL = (
+    1  # of the sockets between command line, scheduler and node; raised when a message changes
+)
+
+Knob = bool | int | float | str | list[bool | int | float | str] | None
+Count = Annotated[int, Gt(0)]
+Amount = Annotated[float, Gt(0)]
+Share = Annotated[float, Ge(0), Le(1)]
+T = TypeVar("T")
+
+
+def seconds(value: Any) -> Any:
+    """Seconds of a text such as 90s, 20m or 1h30m; anything else as it is, for the type to judge."""
+    if isinstance(value, str) and re.fullmatch(r"(\d+(\.\d+)?[dhms])+", value):
+        parts = re.findall(r"([\d.]+)([dhms])", value)
+        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return value
+
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+Seconds = Annotated[float, Gt(0), BeforeValidator(seconds)]
+
+
+class Status(enum.StrEnum):
+    """The life of a run: ours until it is queued, then Ray's words."""
+
+    PLANNED = "PLANNED"
+    QUEUED = "QUEUED"
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will happen by itself."""
+        return self in (Status.SUCCEEDED, Status.FAILED, Status.STOPPED)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which task, and the knobs of its `Config`."""
+
+    name: str
+    knobs: dict[str, Knob] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the corpus lies and how it is cut. Without a path the recipe's own corpus is used."""
+
+    path: str | None = None  # one file, split by a hash of each example's source side
+    train: str | None = None  # or one file per split
+    valid: str | None = None
+    test: str | None = None
+    batch: Count = 64  # examples per optimizer step, over all devices
+    bucket: Count = 1  # batches sorted by length together; 1 keeps the plain shuffle
+
+
+@dataclass(frozen=True)
+class Optim:
+    """The optimizer, its schedule and clipping."""
+
+    name: Literal["sgd", "momentum", "adam", "adamw", "adagrad"] = "adam"
+    lr: Amount = 1e-3
+    momentum: Share = 0.9
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    eps: Amount = 1e-8
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    schedule: Literal["constant", "linear", "cosine", "inverse_sqrt", "halving"] = "constant"
+    warmup: Annotated[int, Ge(0)] = 0  # steps of linear warm-up
+    floor: Share = 0.0  # last learning rate of linear and cosine, as a share of lr
+    halve_after: Share = 0.67  # halving: share of the budget at full rate
+    halve_every: Amount = 0.07  # halving: share of the budget between halvings
+    clip: Amount | None = None  # global gradient norm
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one synchronous group lies on devices: degrees of a mesh."""
+
+    name: Literal["single", "ddp"] = "single"
+    replicate: Count | None = None  # copies; none: one, or under ddp every device of the machine
+
+    @property
+    def devices(self) -> int:
+        """Product of the degrees."""
+        return self.replicate or 1
+
+
+@dataclass(frozen=True)
+class Update:
+    """How gradients become the next parameters."""
+
+    name: Literal["sync"] = "sync"
+    accumulate: Count = 1  # micro-batches per device and step
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop: whichever of these comes first."""
+
+    steps: Count | None = None
+    examples: Count | None = None
+    time: Seconds | None = None  # of training, in seconds or as 90s, 20m, 1h30m
+    target: float | None = None  # of `evaluate.score`
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """How often to look, at what, and when to give up."""
+
+    every: Count | None = None  # steps; none: ten times in the budget
+    score: str = "loss"  # what `best`, `target` and `patience` go by, on the valid split
+    better: Literal["auto", "max", "min"] = "auto"  # auto: loss goes down, scores go up
+    patience: Count | None = None  # evaluations without a better score
+    limit: Count | None = None  # examples of the valid split to look at
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How often to save and how much to keep."""
+
+    every: Count | None = None  # steps; none: with each evaluation
+    keep: Count = 2  # newest, besides the best
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the run happens."""
+
+    name: Literal["inline", "pool"] = "pool"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Count | None = None  # per worker; none: one on CPU when several workers share it
+    priority: int = 0  # higher goes first
+    retries: Annotated[int, Ge(0)] = 3  # restarts after a worker or machine was lost
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where numbers go."""
+
+    name: Literal["mlflow", "none"] = "mlflow"
+    uri: str | None = None  # none: <project>/mlflow.db
+    experiment: str | None = None  # none: the recipe's name
+
+
+@dataclass(frozen=True)
+class Place:
+    """The code, the environment and the folder a run starts from."""
+
+    project: str  # absolute; the working folder of every worker
+    interpreter: str  # absolute path of the Python that runs the workers
+    recipe_file: str  # path of the recipe inside the snapshot
+    code: str  # hash of the recipe's file and of the project files it reaches by import
+    data: str  # fingerprint of the data files
+    snapshot: str | None = None  # hash; none until submitted
+    git_sha: str | None = None
+    dirty: bool = False
+    environ: dict[str, str] = field(default_factory=dict)  # allow-listed variables of the shell
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, resolved."""
+
+    recipe: Recipe
+    data: Data
+    optim: Optim
+    layout: Layout
+    update: Update
+    budget: Budget
+    evaluate: Evaluate
+    checkpoint: Checkpoint
+    cluster: Cluster
+    tracking: Tracking
+    place: Place
+    signature: str
+    seed: int = 0
+    precision: Literal["fp32", "bf16", "fp64"] = "fp32"
+    name: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    entry: str = "turnaround.worker:work"  # resolved where the job runs
+    version: str = ""  # of turnaround
+
+    @property
+    def experiment(self) -> str:
+        """The MLflow experiment."""
+        return self.tracking.experiment or self.recipe.name
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The devices a machine offers."""
+
+    cpus: int
+    gpus: int
+
+    def count(self, device: str) -> int:
+        """How many devices of that kind."""
+        return self.gpus if device == "cuda" else self.cpus
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One rank of one attempt: everything a worker is told besides the Plan."""
+
+    run: str
+    folder: str  # the run's own, absolute
+    code: str  # unpacked snapshot, absolute
+    attempt: int
+    rank: int = 0
+    size: int = 1
+    device: str = "cpu"  # cpu or cuda
+    index: int | None = None  # of the CUDA device
+    threads: int = 1
+    store: str | None = None  # host:port of the attempt's rendezvous; rank 0 also gets its socket
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened in a run; one line of its event file.
+
+    kind        data
+    status      status, reason
+    worker      pid, host, device, threads        (a rank came up)
+    metrics     step, epoch, split, values {name: number}, examples, seconds (of training)
+    progress    step, steps (planned or none), examples, rate (examples/s), loss
+    checkpoint  step, folder, best
+    samples     step, columns, rows
+    summary     steps, examples, seconds, values {name: number}, stopped (why)
+    notice      message                            (something the user should know; nothing failed)
+    warning     message
+    error       message, hint, traceback, exit_code
+    """
+
+    kind: str
+    data: dict[str, Any]
+    time: float  # seconds since the epoch
+    attempt: int = 0
+    rank: int = 0
+    seq: int = 0  # of this attempt and rank, from 1: a gap is a loss
+
+
+@functools.cache
+def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(cls)
+
+
+def to_dict(value: Any) -> dict[str, Any]:
+    """The value's fields, nested, as plain JSON types."""
+    return dataclasses.asdict(value)
+
+
+def to_json(value: Any) -> str:
+    """One line of JSON from which `from_json` makes an equal value."""
+    return json.dumps(to_dict(value), allow_nan=True)
+
+
+def from_dict(cls: type[T], fields: dict[str, Any]) -> T:
+    """A `cls` from its fields; PlanError names the first that does not fit."""
+    try:
+        made: T = _adapter(cls).validate_python(fields)  # type: ignore[arg-type]  # a class is hashable
+        return made
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PlanError(
+            f"{where}={first.get('input')!r} does not fit: {first['msg'].lower()}",
+            "see `turnaround plan --help`",
+        ) from None
+
+
+def from_json(cls: type[T], text: str | bytes) -> T:
+    """The inverse of `to_json`."""
+    return from_dict(cls, json.loads(text))

@@ -1,0 +1,70 @@
+"""The files that belong to a run in MLflow.
+
+    config.json          the resolved plan          samples.json    a table that the UI shows
+    manifest.json        the snapshot's files       plots/*.png     loss and scores over steps
+    environment.txt      name==version lines        log.txt         what the run printed
+    diff.patch           what git had not
+
+What exists before the first step is written by `before`, the rest by `after`; both may be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+
+from turnaround.journal import read_events
+from turnaround.spec import Event, Plan, to_dict
+from turnaround.tracking import plots
+from turnaround.tracking.params import key
+
+SNAPSHOT = ("manifest.json", "environment.txt", "diff.patch")
+TABLE = "samples.json"
+
+
+def before(client: MlflowClient, run_id: str, plan: Plan, home: Path) -> None:
+    """Write what the run starts from."""
+    config = json.dumps(to_dict(plan), indent=2, ensure_ascii=False)
+    client.log_text(run_id, re.sub(r"//[^/@\s]+@", "//", config), "config.json")  # no passwords of URLs
+    if plan.place.snapshot:
+        for name in SNAPSHOT:
+            _copy(client, run_id, home / "snapshots" / plan.place.snapshot / name)
+
+
+def after(client: MlflowClient, run_id: str, folder: Path) -> None:
+    """Write what came out of the run."""
+    events = [event for event, _ in read_events(folder / "events.jsonl")]
+    _copy(client, run_id, folder / "log.txt")
+    for name, splits in plots.curves(events).items():
+        client.log_figure(run_id, plots.plot(key(name), splits), f"plots/{key(name)}.png")
+    if table := samples(events):
+        client.log_dict(run_id, table, TABLE)
+        logged = [{"path": TABLE, "type": "table"}]  # by this tag the UI knows a table
+        client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(logged))
+
+
+def samples(events: Sequence[Event]) -> dict[str, list[Any]]:
+    """All samples of the latest kind in one table (MLflow's `split` form), or nothing."""
+    found = [event.data for event in events if event.kind == "samples"]
+    if not found:
+        return {}
+    columns = found[-1]["columns"]
+    alike = [data for data in found if data["columns"] == columns]
+    rows = [[data["step"], *map(_cell, row)] for data in alike for row in data["rows"]]
+    return {"columns": ["step", *columns], "data": rows}
+
+
+def _cell(value: Any) -> Any:
+    plain = isinstance(value, str | int | None) or (isinstance(value, float) and isfinite(value))
+    return value if plain else json.dumps(value)  # the UI's JSON knows no NaN
+
+
+def _copy(client: MlflowClient, run_id: str, path: Path) -> None:
+    if path.exists():
+        client.log_artifact(run_id, str(path))

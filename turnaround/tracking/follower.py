@@ -1,0 +1,153 @@
+"""One run's way into MLflow: from its event file, in batches, each exactly once.
+
+How far it is stands in `tracking.json` in the run's folder, written after each batch. A recorder that dies
+between the two sends the last batch again, and MLflow keeps one of each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+
+from turnaround.journal import Journal, Run, read_events
+from turnaround.spec import Event, Status
+from turnaround.tracking import artifacts
+from turnaround.tracking.params import STATUS, key, life, params, tags
+from turnaround.tracking.store import Point, Store
+
+BATCH = 500  # events; MLflow writes 1,000 metrics in 0.1 s and refuses requests above 1 MB
+SAMPLES = 10_000  # readings of the machine that are kept while MLflow is away (27 hours)
+
+
+@dataclass
+class Progress:
+    """How far a run has come into MLflow."""
+
+    experiment_id: str = ""
+    run_id: str = ""
+    attempt: int | None = None  # whose params, tags and first files are there
+    status: str = ""
+    offset: int = 0  # bytes of the event file
+    steps: dict[str, int] = field(default_factory=dict)  # metric → its last step
+
+
+class Follower:
+    """Brings one run of the journal into MLflow."""
+
+    def __init__(self, journal: Journal, run: str) -> None:
+        self.journal = journal
+        self.folder = journal.folder(run)
+        self.progress = _load(self.folder / "tracking.json")
+        self.store: Store | None = None  # in which the run is known to be
+        self.readings: deque[list[Point]] = deque(maxlen=SAMPLES)
+
+    def advance(self, store: Store, run: Run) -> bool:
+        """Write the next batch, and all else there is to say; whether more events wait."""
+        if self.store is not store and not self._enter(store, run):
+            self.journal.update(run.id, recorded=True)  # the user deleted it in MLflow
+            return False
+        if self.progress.attempt != run.attempt:
+            self._describe(store, run)
+        if self._forward(store):
+            return True
+        if run.status.over or self.progress.status != run.status:
+            self._turn(store, run)
+        return False
+
+    def read(self, store: Store, run: Run, now: float) -> None:
+        """Note what the machine does; it is written with the next batch."""
+        step = int(now - (run.started or now))
+        points = [Point(key(name), value, now, step) for name, value in store.machine().items()]
+        self.readings.append(points)
+
+    def waiting(self) -> int:
+        """How many events are not in MLflow yet."""
+        return sum(1 for _ in self._events())
+
+    def _enter(self, store: Store, run: Run) -> bool:
+        """Find or make the run in MLflow; False when it was deleted there."""
+        found = store.find(self.progress.run_id) if self.progress.run_id else None
+        if found is None:
+            experiment = store.experiment(run.experiment)
+            run_id = store.create(experiment, run.id, run.started or run.submitted)
+            self._save(Progress(experiment, run_id))  # in a new store everything is written again
+            found = store.find(run_id)
+        self.store = store
+        return found is not None and found.info.lifecycle_stage == "active"
+
+    def _describe(self, store: Store, run: Run) -> None:
+        """Params, tags and files of a new attempt. MLflow's params are for ever: changes become tags."""
+        plan = self.journal.plan(run.id)
+        run_id = self.progress.run_id
+        asked = params(plan)
+        found = store.find(run_id)
+        there = found.data.params if found else {}
+        fresh = {name: value for name, value in asked.items() if name not in there}
+        changed = {f"resumed.{name}": value for name, value in asked.items() if there.get(name, value) != value}
+        store.write(run_id, params=fresh, tags={**tags(run, plan), **changed})
+        artifacts.before(store.client, run_id, plan, self.journal.root)
+        self._save(dataclasses.replace(self.progress, attempt=run.attempt))
+
+    def _forward(self, store: Store) -> bool:
+        """Write one batch; whether it was a full one."""
+        taken = list(islice(self._events(), BATCH))
+        steps = dict(self.progress.steps)
+        points = [*_points((event for event, _ in taken), steps), *chain.from_iterable(self.readings)]
+        if points:
+            store.write(self.progress.run_id, points)
+            self.readings.clear()
+        if taken:
+            self._save(dataclasses.replace(self.progress, offset=taken[-1][1], steps=steps))
+        return len(taken) == BATCH
+
+    def _turn(self, store: Store, run: Run) -> None:
+        """Tell MLflow the new status; at the end also what came out, and tell the journal."""
+        run_id = self.progress.run_id
+        if run.status.over:
+            artifacts.after(store.client, run_id, self.folder)
+        store.write(run_id, tags=life(run))
+        store.turn(run_id, STATUS[run.status], run.ended if run.status.over else None)
+        self._save(dataclasses.replace(self.progress, status=run.status))
+        if run.status.over:
+            self.journal.update(run.id, recorded=True)
+
+    def _events(self) -> Iterator[tuple[Event, int]]:
+        return read_events(self.folder / "events.jsonl", self.progress.offset)
+
+    def _save(self, progress: Progress) -> None:
+        fresh = self.folder / "tracking.json.new"
+        fresh.write_text(json.dumps(dataclasses.asdict(progress)))
+        fresh.replace(self.folder / "tracking.json")
+        self.progress = progress
+
+
+def _points(events: Iterable[Event], steps: dict[str, int]) -> Iterator[Point]:
+    """The metrics in `events`. What a restarted attempt repeats, up to the last step of `steps`, is left out."""
+    for event in events:
+        for name, value in _values(event):
+            step = event.data["steps"] if event.kind == "summary" else event.data["step"]
+            if step > steps.get(name, -1):
+                steps[name] = step
+                yield Point(name, float(value), event.time, step)
+
+
+def _values(event: Event) -> Iterator[tuple[str, float]]:
+    data = event.data
+    if event.kind == "metrics":
+        yield from ((key(f"{data['split']}/{name}"), value) for name, value in data["values"].items())
+        yield from ((name, data[name]) for name in ("epoch", "examples", "seconds") if name in data)
+    elif event.kind == "summary":  # of the best parameters: a curve's last point is another thing
+        for name, value in data["values"].items():
+            yield key(name if name.startswith("test/") else f"best/{name}"), value
+
+
+def _load(path: Path) -> Progress:
+    try:
+        return Progress(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return Progress()  # none yet, or torn by a crash: the run is found by its tag

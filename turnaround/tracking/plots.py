@@ -1,0 +1,36 @@
+"""A run's curves, one figure per name: loss over train and valid, each score over valid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from matplotlib.figure import Figure
+
+from turnaround.spec import Event
+
+Curve = dict[int, float]  # step → value
+
+
+def curves(events: Iterable[Event]) -> dict[str, dict[str, Curve]]:
+    """name → split → curve; a step that was repeated after a failure counts once, its last time."""
+    found: dict[str, dict[str, Curve]] = {}
+    for event in events:
+        if event.kind == "metrics":
+            for name, value in event.data["values"].items():
+                splits = found.setdefault(name, {})
+                splits.setdefault(event.data["split"], {})[event.data["step"]] = value
+    return found
+
+
+def plot(name: str, splits: dict[str, Curve]) -> Figure:
+    """The curves of one name in one figure."""
+    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for split, curve in splits.items():
+        steps, values = zip(*sorted(curve.items()), strict=True)
+        axes.plot(steps, values, "-" if len(steps) > 30 else ".-", label=split)
+    axes.set_xlabel("step")
+    axes.set_ylabel(name)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure

@@ -1,0 +1,134 @@
+"""MLflow behind one tracking URI: a store that is made whole, and takes the same thing twice.
+
+Every method may raise, and may then be called again with the same arguments: MLflow keeps one row of a
+metric that arrives twice with the same step, time and value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage, Metric, Param, RunTag, ViewType
+from mlflow.entities import Run as Found
+from mlflow.exceptions import MlflowException
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+from turnaround.tracking.start import database
+
+
+class Point(NamedTuple):
+    """One value of one metric."""
+
+    key: str
+    value: float
+    time: float  # seconds since the epoch
+    step: int
+
+
+class Store:
+    """The runs, params, metrics and tags at `uri`, through MLflow's own client."""
+
+    def __init__(self, uri: str) -> None:
+        self.file = database(uri)
+        if self.file:
+            _prepare(self.file)
+        self.client = MlflowClient(uri)
+        self.client.search_experiments(max_results=1)  # a server that is down says so here
+        # Never started: its thread would write by itself, and end at the first error.
+        self._machine = SystemMetricsMonitor("", tracking_uri=uri)
+        self.interval = float(self._machine.sampling_interval)
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment of that name: made, or taken out of the bin, if need be."""
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return str(self.client.create_experiment(name, self._artifacts(name)))
+        if found.lifecycle_stage == LifecycleStage.DELETED:
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def create(self, experiment: str, run: str, start: float) -> str:
+        """The id of the MLflow run that stands for our `run`: the one that is there, or a new one."""
+        ours = f"tags.`turnaround.run` = '{run}'"
+        for found in self.client.search_runs([experiment], ours, ViewType.ALL, max_results=1):
+            return str(found.info.run_id)
+        made = self.client.create_run(experiment, _ms(start), tags={"turnaround.run": run})
+        return str(made.info.run_id)
+
+    def find(self, run_id: str) -> Found | None:
+        """The MLflow run, deleted or not; None when the store has never heard of it."""
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+
+    def write(
+        self,
+        run_id: str,
+        points: Iterable[Point] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add to a run, all in one go."""
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(p.key, p.value, _ms(p.time), p.step) for p in points],
+            params=[Param(*item) for item in (params or {}).items()],
+            tags=[RunTag(*item) for item in (tags or {}).items()],
+        )
+
+    def turn(self, run_id: str, status: str, end: float | None) -> None:
+        """Set MLflow's status, and the time of the end if there was one."""
+        if end is None:
+            self.client.update_run(run_id, status)
+        else:
+            self.client.set_terminated(run_id, status, _ms(end))
+
+    def machine(self) -> dict[str, float]:
+        """What this machine does right now (processor, memory, disk, network, GPUs), MLflow's way."""
+        self._machine.collect_metrics()
+        read = self._machine.aggregate_metrics()
+        for monitor in self._machine.monitors:
+            monitor.clear_metrics()
+        return {f"system/{name}": float(value) for name, value in read.items()}
+
+    def _artifacts(self, experiment: str) -> str | None:
+        """Next to the database, as `mlflow ui` in that folder expects it; a server knows its own place."""
+        if self.file is None:
+            return None
+        folder = re.sub(r"[^\w.-]+", "-", experiment).lstrip(".-") or "experiment"
+        return (self.file.parent / "mlartifacts" / folder).as_uri()
+
+
+def _prepare(file: Path) -> None:
+    """A database whose readers do not hold up its writer; a new one appears whole or not at all."""
+    if not file.exists() or file.stat().st_size == 0:
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(file.parent):
+            fresh = Path(folder, file.name)
+            _wal(fresh)  # before MLflow's migrations: they are then written once instead of forty times
+            MlflowClient(f"sqlite:///{fresh}")  # the current folder becomes that of its default experiment
+            whole = shutil.copy(fresh, file.with_name(f".{file.name}.{os.getpid()}"))
+        Path(whole).replace(file)
+    _wal(file)
+
+
+def _wal(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file, timeout=20)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("BEGIN IMMEDIATE")  # can it be written?
+        db.rollback()
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
