@@ -75,11 +75,7 @@ class Translator(nn.Module):
         self.attention = Attention(width, width, width) if config.attention else None
         self.mix = nn.Linear(width * (2 if config.attention else 1), width)
         self.out = nn.Linear(width, targets)
-        self.out.weight = self.write.weight  # tied
         self.dropout = nn.Dropout(config.dropout)
-        for table in (self.read, self.write):
-            nn.init.normal_(table.weight, std=width**-0.5)
-            nn.init.zeros_(table.weight[PAD])
 
     def forward(self, source: Tensor, prefix: Tensor) -> Tensor:
         """Logits of the token after each position of `prefix` that is no padding: (positions, tokens)."""

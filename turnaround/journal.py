@@ -21,7 +21,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -215,10 +215,13 @@ class Journal:
         return found[0] if found else None
 
     def forget(self, run: str) -> None:
-        """Remove the run's row and folder."""
+        """Remove the run's row and folder; what is left of it when this is cut short, `gc` knows by name."""
+        gone = self.folder(run).with_name(f".gone-{run}")
+        with suppress(FileNotFoundError):
+            self.folder(run).rename(gone)
         with closing(self._connect(create=True)) as db, db:
             db.execute("DELETE FROM runs WHERE id=?", [run])
-        shutil.rmtree(self.folder(run), ignore_errors=True)
+        shutil.rmtree(gone, ignore_errors=True)
 
     # ── events ──
 

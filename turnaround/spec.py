@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from turnaround.errors import PlanError
@@ -30,6 +30,7 @@ Knob = bool | int | float | str | list[bool | int | float | str] | None
 Count = Annotated[int, Gt(0)]
 Amount = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
+Momentum = Annotated[float, Ge(0), Lt(1)]
 T = TypeVar("T")
 
 
@@ -81,6 +82,10 @@ class Data:
     batch: Count = 64  # examples per optimizer step, over all devices
     bucket: Count = 1  # batches sorted by length together; 1 keeps the plain shuffle
 
+    def paths(self) -> dict[str, str | None]:
+        """The files, by the field that names them."""
+        return {"path": self.path, "train": self.train, "valid": self.valid, "test": self.test}
+
 
 @dataclass(frozen=True)
 class Optim:
@@ -88,8 +93,8 @@ class Optim:
 
     name: Literal["sgd", "momentum", "adam", "adamw", "adagrad"] = "adam"
     lr: Amount = 1e-3
-    momentum: Share = 0.9
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    momentum: Momentum = 0.9
+    betas: Annotated[list[Momentum], Len(2, 2)] = field(default_factory=lambda: [0.9, 0.999])
     eps: Amount = 1e-8
     weight_decay: Annotated[float, Ge(0)] = 0.0
     schedule: Literal["constant", "linear", "cosine", "inverse_sqrt", "halving"] = "constant"

@@ -45,5 +45,5 @@ def test_a_new_server_takes_the_name_over(path: Path) -> None:
 
 
 def test_nobody_there_is_an_os_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError):
+    with pytest.raises(FileNotFoundError):
         wire.ask(tmp_path / "none", {"op": "hello"})

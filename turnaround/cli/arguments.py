@@ -16,7 +16,9 @@ def complete_runs(incomplete: str) -> list[tuple[str, str]]:
     from turnaround.journal import Journal, home
 
     found = Journal(home()).runs(limit=200)
-    return [(run.id, f"{run.status} {run.name or ''}") for run in found if run.id.startswith(incomplete)]
+    return [
+        (run.id, f"{run.status} {run.name or ''}") for run in found if run.id.startswith(incomplete)
+    ]
 
 
 _ASKED = typer.Argument(
@@ -28,15 +30,27 @@ _ASKED = typer.Argument(
 OneRun = Annotated[str, _ASKED]
 SomeRuns = Annotated[list[str], _ASKED]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+JsonAtTheEnd = Annotated[
+    bool, typer.Option("--json", help="One line of JSON at the end; progress on standard error.")
+]
 TagWords = Annotated[
     list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; may be given again.")
 ]
 
 
+def check(name: str | None, tags: dict[str, str]) -> None:
+    """Refuse a name or tags that would do harm."""
+    if name is not None:
+        check_name(name)
+    check_tags(tags)
+
+
 def check_name(name: str, what: str = "--name") -> None:
     """Refuse what could not be shown on a page, typed in a shell, or used in a path."""
     if wrong := _wrong(name):
-        raise ConfigError(f"{what} {name[:40]!r} {wrong}", "use letters, digits, spaces and . _ - : , +")
+        raise ConfigError(
+            f"{what} {name[:40]!r} {wrong}", "use letters, digits, spaces and . _ - : , +"
+        )
 
 
 def parse_tags(words: list[str] | None) -> dict[str, str]:

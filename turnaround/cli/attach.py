@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import dataclass
 from typing import TextIO
 
 from turnaround.cli.closing import closing
@@ -18,16 +19,30 @@ from turnaround.journal import Journal, Run
 from turnaround.spec import Status
 
 
-def attach(journal: Journal, run: Run, as_json: bool, fresh: bool = False, stops: bool = True) -> int:
-    """Show the run until it is over or left. `fresh`: all of it is news. `stops`: so does Ctrl-C, unasked."""
+@dataclass(frozen=True)
+class Manner:
+    """How a run is watched."""
+
+    as_json: bool = False  # for a script: one line at the end, the view on standard error
+    fresh: bool = False  # all of it is news; else one line says what happened before
+    stops: bool = True  # Ctrl-C ends the run where nobody can be asked
+    interrupted: bool = False  # Ctrl-C came before there was anything to watch
+
+
+def attach(journal: Journal, run: Run, manner: Manner) -> int:
+    """Show the run until it is over or left to itself; the exit code."""
+    as_json = manner.as_json
     out = sys.stderr if as_json else sys.stdout
     progress = Progress(journal.plan(run.id).budget)
     view = _view(journal, run, progress, out)
-    events = Tail(journal.folder(run.id) / "events.jsonl") if fresh else tail(journal, run.id)
-    if not fresh:
+    events = (
+        Tail(journal.folder(run.id) / "events.jsonl") if manner.fresh else tail(journal, run.id)
+    )
+    if not manner.fresh:
         view.catch_up(events.news())
     follower = Follower(journal, run, view, steer(journal, run), events)
-    left = follower.attend(asks=sys.stdin.isatty() and out.isatty(), stops=stops)
+    asks = sys.stdin.isatty() and out.isatty()
+    left = follower.attend(asks, manner.stops, manner.interrupted)
     if left is None:
         conclude(journal, follower.run, progress, as_json)
         return follower.exit_code

@@ -28,7 +28,8 @@ def _headline(run: Run, progress: Progress) -> str:
         words.append(f"at step {progress.step:,}")
     if progress.examples:
         words.append(f"({progress.examples:,} examples)")
-    why = run.reason or progress.summary.get("stopped") or ""
+    said_below = run.status is Status.FAILED and progress.error is not None
+    why = "" if said_below else run.reason or progress.summary.get("stopped") or ""
     return " ".join(words) + (f": {why}" if why else "")
 
 
@@ -39,7 +40,9 @@ def _scores(progress: Progress) -> str:
         split, _, score = name.rpartition("/")
         splits.setdefault(split or "all", {})[score] = value
     width = max(map(len, splits), default=0)
-    return "\n".join(f"  {split:<{width}}  {units.scores(values)}" for split, values in splits.items())
+    return "\n".join(
+        f"  {split:<{width}}  {units.scores(values)}" for split, values in splits.items()
+    )
 
 
 def _samples(progress: Progress) -> str:
@@ -47,7 +50,10 @@ def _samples(progress: Progress) -> str:
     columns = progress.samples.get("columns", [])
     width = max(map(len, columns), default=0)
     return "\n\n".join(
-        "\n".join(f"  {name:<{width}}  {plain(str(cell))}" for name, cell in zip(columns, row, strict=False))
+        "\n".join(
+            f"  {name:<{width}}  {plain(str(cell))}"
+            for name, cell in zip(columns, row, strict=False)
+        )
         for row in progress.samples.get("rows", [])[:SAMPLES]
     )
 
@@ -60,8 +66,9 @@ def _failure(journal: Journal, run: Run, progress: Progress) -> str:
         return "\n".join(f"  {line}" for line in lines)
     data = progress.error.data
     told = (data.get("traceback") or "").rstrip()
-    message = data["message"] + (f"\n  → {data['hint']}" if data.get("hint") else "")
-    return f"{told}\n\n{message}" if told else message
+    if not told.endswith(data["message"]):
+        told = f"{told}\n\n{data['message']}".lstrip()
+    return f"{told}\n  → {data['hint']}" if data.get("hint") else told
 
 
 def _next(journal: Journal, run: Run) -> str:

@@ -68,11 +68,13 @@ def _usage(error: typer.TyperException) -> str:
 def _bug(error: Exception) -> str:
     """One line for a mistake of ours, and where the rest is."""
     last = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"Bug: turnaround failed: {last}\n  → {_saved()} has the traceback; --debug shows it here"
+    return (
+        f"Bug: turnaround failed: {last}\n  → {_saved()} has the traceback; --debug shows it here"
+    )
 
 
 def _saved() -> Path:
-    """The traceback at hand, as a file below the home folder, or below /tmp where that is read-only."""
+    """The traceback at hand as a file below the home folder, or /tmp where that is read-only."""
     from turnaround.journal import home
 
     name = f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"

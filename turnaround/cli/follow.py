@@ -1,13 +1,14 @@
 """Show a run until it is over, or until somebody has seen enough.
 
-    code = Follower(journal, run, view, steer, asks=True).attend()
+code = Follower(journal, run, view, steer, asks=True).attend()
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from turnaround.cli import door
@@ -27,6 +28,9 @@ class View(Protocol):
     """What shows a run: `lines.Lines` or `live.Screen`."""
 
     progress: Progress
+
+    def catch_up(self, events: Iterable[Event]) -> None:
+        """Know what happened before."""
 
     def take(self, event: Event) -> None:
         """Know one more event."""
@@ -62,19 +66,19 @@ class Follower:
         self.tail = tail
         self._stopping = False
 
-    def attend(self, asks: bool, stops: bool) -> int | None:
-        """The exit code when it was left alone, none when it is over.
+    def attend(self, asks: bool, stops: bool, interrupted: bool = False) -> int | None:
+        """The exit code when the run was left to itself, none when it is over.
 
         On Ctrl-C a person is asked when `asks`; otherwise the run is stopped when `stops`.
         """
         try:
             while True:
+                if interrupted and (code := self._interrupted(asks, stops)) is not None:
+                    return code
                 try:
                     return self._until_over()
                 except KeyboardInterrupt:
-                    code = self._interrupted(asks, stops)
-                    if code is not None:
-                        return code
+                    interrupted = True
         finally:
             self.view.close()
 
@@ -84,7 +88,9 @@ class Follower:
         run = self.run
         if run.status is Status.STOPPED:
             return door.INTERRUPTED if self._stopping else 75
-        return run.exit_code if run.exit_code is not None else int(run.status is not Status.SUCCEEDED)
+        return (
+            run.exit_code if run.exit_code is not None else int(run.status is not Status.SUCCEEDED)
+        )
 
     # ── watching ──
 
@@ -134,17 +140,16 @@ class Follower:
         if choice == "stop":
             self._stop()
         elif choice == "leave":
-            self.view.say(f"{self.run.id} goes on: turnaround watch {self.run.id}, turnaround stop {self.run.id}")
+            run = self.run.id
+            self.view.say(f"{run} goes on: turnaround watch {run}, turnaround stop {run}")
             return 0 if asks else door.INTERRUPTED
         return None
 
     def _stop(self) -> None:
         self._stopping = True
         self.view.say(f"saving and stopping {self.run.id}; Ctrl-C again does not wait for it")
-        try:
+        with contextlib.suppress(JournalError):  # it ended meanwhile
             self.steer.stop(self.run)
-        except JournalError:
-            pass  # it ended meanwhile
 
 
 def _ask() -> str:

@@ -16,7 +16,7 @@ from turnaround.cli import units
 from turnaround.journal import Journal, home
 
 YOUNG = 3600.0  # seconds: what is newer may belong to a submit that is under way
-LEFTOVERS = ("*.new", "*.tmp", ".tmp-*")
+LEFTOVERS = ("*.new", "snapshots/.new-*", "runs/*/*.new", "runs/*/checkpoints/.unfinished-*")
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,11 @@ class Waste:
 
 
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be freed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be freed.")
+    ] = False,
 ) -> None:
-    """Delete snapshots that no run uses, what deleted runs left, and temporary files of crashed processes.
+    """Delete snapshots that no run uses, and what deleted runs and killed processes left.
 
     \b
     turnaround gc --dry-run
@@ -44,9 +46,13 @@ def gc(
         typer.echo(f"{units.size(waste.bytes):>8}  {waste.what}  {units.short(waste.path)}")
         if not dry_run:
             _delete(waste.path)
-    typer.echo(f"{units.size(freed)} {'could be freed' if dry_run else 'freed'} in {units.short(root)}")
+    typer.echo(
+        f"{units.size(freed)} {'could be freed' if dry_run else 'freed'} in {units.short(root)}"
+    )
     if strangers := _strangers(root):
-        typer.echo(f"kept: {', '.join(strangers)}: in {units.short(root / 'runs')} but not in the journal")
+        typer.echo(
+            f"kept: {', '.join(strangers)}: in {units.short(root / 'runs')} but not in the journal"
+        )
 
 
 def used(path: Path) -> int:
@@ -70,7 +76,7 @@ def _waste(root: Path, now: float) -> Iterator[Waste]:
     for path in sorted((root / "runs").glob(".gone-*")):
         yield Waste(path, "deleted run", used(path))
     for pattern in LEFTOVERS:
-        for path in sorted(root.rglob(pattern)):
+        for path in sorted(root.glob(pattern)):
             if _old(path, now):
                 yield Waste(path, "temporary", used(path))
 
@@ -94,7 +100,7 @@ def _old(path: Path, now: float) -> bool:
 
 
 def _strangers(root: Path) -> list[str]:
-    """Folders of runs that the journal does not know: kept, since the journal can be made anew from them."""
+    """Run folders that the journal does not know; it can be made anew from them, so they stay."""
     known = {run.id for run in Journal(root).runs(limit=1_000_000)}
     return sorted(path.name for path in (root / "runs").glob("[!.]*") if path.name not in known)
 

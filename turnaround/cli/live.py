@@ -1,11 +1,11 @@
 """The view on a terminal: one picture of the run, drawn again in place ten times a second.
 
-    seq2seq-k3x9e  RUNNING  1m12s
-    ━━━━━━━━━━━━━━━━━━━━━━━━━╸━━━━━━━━━━━━━━━━━━━━━━  54%  1m02s left
-    step 1,620/3,000  loss 0.813  1,834 examples/s  epoch 2.1
-    valid at 1,500: loss 0.641  bleu 71.3  chrf 80.2
-    ! the Ray head died and is being restarted
-    2 × cpu · ~/.local/state/turnaround/runs/seq2seq-k3x9e
+seq2seq-k3x9e  RUNNING  1m12s
+━━━━━━━━━━━━━━━━━━━━━━━━━╸━━━━━━━━━━━━━━━━━━━━━━  54%  1m02s left
+step 1,620/3,000  loss 0.813  1,834 examples/s  epoch 2.1
+valid at 1,500: loss 0.641  bleu 71.3  chrf 80.2
+! the Ray head died and is being restarted
+2 × cpu · ~/.local/state/turnaround/runs/seq2seq-k3x9e
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class Screen:
         self._live.refresh()
         self._live.stop()
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
         width = options.max_width
         yield self._head(width)
         if self.progress.status == Status.QUEUED or not self.progress.step:
@@ -90,7 +92,9 @@ class Screen:
             yield from packed(self._facts(), width)
             yield from packed(self._scores(), width)
         for event in self.progress.notices:
-            yield Text(f"! {event.data['message']}", style="yellow" if event.kind == "warning" else "")
+            yield Text(
+                f"! {event.data['message']}", style="yellow" if event.kind == "warning" else ""
+            )
         yield Text(self._place(), style="dim", overflow="ellipsis", no_wrap=True)
 
     def _head(self, width: int) -> Text:
@@ -111,7 +115,9 @@ class Screen:
         row.add_column(ratio=1)
         row.add_column(no_wrap=True)
         done = progress.fraction
-        bar = ProgressBar(total=1.0, completed=done or 0.0, pulse=done is None, animation_time=self._clock())
+        bar = ProgressBar(
+            total=1.0, completed=done or 0.0, pulse=done is None, animation_time=self._clock()
+        )
         share = f"{done:.0%}" if done is not None else ""
         left = f"  {units.duration(progress.left)} left" if progress.left is not None else ""
         row.add_row(bar, share + left)
@@ -146,7 +152,7 @@ class Screen:
 
 
 def packed(facts: list[str], width: int) -> Iterator[Text]:
-    """Facts side by side, as many in a line as fit; none is broken unless it is longer than a line."""
+    """Facts side by side, as many in a line as fit; none is broken in two."""
     line = ""
     for fact in facts:
         longer = f"{line}  {fact}" if line else fact
@@ -156,4 +162,3 @@ def packed(facts: list[str], width: int) -> Iterator[Text]:
         line = longer
     if line:
         yield Text(line)
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
@@ -18,8 +17,12 @@ BEAT = 0.2  # seconds between looks at a log that is followed
 
 def logs(
     run: arguments.OneRun,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")] = False,
-    tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="The last N lines.")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run is over.")
+    ] = False,
+    tail: Annotated[
+        int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="The last N lines.")
+    ] = None,
 ) -> None:
     """Print what a run's processes printed.
 

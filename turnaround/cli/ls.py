@@ -49,8 +49,12 @@ class Filter:
 def ls(
     name: Annotated[str | None, typer.Option(metavar="GLOB", help="Runs with such a name.")] = None,
     tag: arguments.TagWords = None,
-    recipe: Annotated[str | None, typer.Option(metavar="RECIPE", help="Runs of this recipe.")] = None,
-    status: Annotated[str | None, typer.Option(metavar="STATUS", help="Runs in this status.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="RECIPE", help="Runs of this recipe.")
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(metavar="STATUS", help="Runs in this status.")
+    ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many.")] = 20,
     as_json: arguments.AsJson = False,
 ) -> None:
@@ -68,7 +72,9 @@ def ls(
     found = [run for run in runs if asked.admits(run)][:limit]
     known = [(run, _progress(journal, run)) for run in found]
     if as_json:
-        typer.echo(json.dumps([record(journal, run, progress) for run, progress in known], indent=1))
+        typer.echo(
+            json.dumps([record(journal, run, progress) for run, progress in known], indent=1)
+        )
     elif known:
         now = time.time()
         typer.echo(table(COLUMNS, [_row(journal, *pair, now) for pair in known], SPARE))

@@ -3,8 +3,8 @@
     turnaround --help
     turnaround --debug run recipe=seq2seq     # whole tracebacks
 
-A verb is the function of the same name in the module of the same name. What `--help` lists is written
-here, so that asking for help imports no verb.
+A verb is the function of the same name in the module of the same name. What `--help` lists is
+written here, so that asking for help imports no verb.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Verbs(TyperGroup):
         """The command that the words begin with; ConfigError names the nearest verbs."""
         if args[0] not in VERBS and not ctx.resilient_parsing:
             raise ConfigError(f"turnaround {args[0]} is not one of the verbs", near(args[0], VERBS))
-        return super().resolve_command(ctx, args)  # type: ignore[arg-type]  # typer's own Context
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # typer's own Context
         """The verbs in their groups, without importing any."""
@@ -96,9 +96,13 @@ def _turnaround(
     ctx: typer.Context,
     version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show whole tracebacks; anywhere in the line.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show whole tracebacks; anywhere in the line.")
+    ] = False,
 ) -> None:
     """From an idea to its answer, in hours instead of weeks.
 
@@ -113,13 +117,15 @@ def _turnaround(
 
 def main() -> None:
     """Do what the command line asks, and exit."""
-    words = sys.argv[1:]
+    sys.exit(obey(sys.argv[1:]))
+
+
+def obey(words: list[str]) -> int:
+    """Do what the words ask; the exit code."""
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     command = typer.main.get_command(app)
-    sys.exit(
-        door.leave(lambda: command.main(words, prog_name="turnaround", standalone_mode=False), debug)
-    )
+    return door.leave(lambda: command.main(words, "turnaround", standalone_mode=False), debug)
 
 
 def _command(verb: str) -> Any:

@@ -1,9 +1,9 @@
-"""What a run's events add up to: the state that the live view, `show`, `ls` and the closing lines tell.
+"""What a run's events add up to: what the live view, `show`, `ls` and the closing words tell.
 
-    progress = Progress(plan.budget)
-    for event in journal.events(run.id):
-        progress.add(event)
-    progress.fraction, progress.left
+progress = Progress(plan.budget)
+for event in journal.events(run.id):
+    progress.add(event)
+progress.fraction, progress.left
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Progress:
 
     @property
     def fraction(self) -> float | None:
-        """Done, from 0 to 1, by whichever part of the budget is nearest its end; none when there is no end."""
+        """Done, 0 to 1, by the part of the budget nearest its end; none when there is no end."""
         budget = self.budget
         goals = [
             (self.step, self.steps or budget.steps),
@@ -127,6 +127,7 @@ def _samples(progress: Progress, event: Event) -> None:
 def _summary(progress: Progress, event: Event) -> None:
     progress.summary = event.data
     progress.step = event.data.get("steps", progress.step)
+    progress.examples = event.data.get("examples", progress.examples)
 
 
 def _notice(progress: Progress, event: Event) -> None:

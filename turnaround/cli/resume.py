@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from turnaround.cli import arguments
-from turnaround.cli.attach import attach, conclude
-from turnaround.cli.steer import settle
-from turnaround.journal import Journal, home
-from turnaround.launch import facts
+from turnaround.cli.attach import Manner, attach, conclude
+from turnaround.cli.here import carry_out
+from turnaround.cli.steer import PoolSteer, settle
+from turnaround.errors import ConfigError
+from turnaround.journal import Journal, Run, home
 from turnaround.launch.pool import Pool
 from turnaround.spec import Status
 
@@ -18,11 +19,42 @@ from turnaround.spec import Status
 def resume(
     run: arguments.OneRun,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Queue it and return.")] = False,
-    as_json: arguments.AsJson = False,
+    as_json: arguments.JsonAtTheEnd = False,
 ) -> int:
-    """Continue a run that was stopped or failed, from its last checkpoint, with the code it was started with.
+    """Continue a run from its last checkpoint, with the code it began with.
 
     \b
     turnaround resume seq2seq-k3x9e
     turnaround resume seq2seq-k3x9e --detach
     """
+    journal = Journal(home())
+    found = settle(journal, journal.find(run))
+    if found.status is Status.SUCCEEDED:
+        typer.echo(f"{found.id} has finished: nothing is left to do", err=as_json)
+        conclude(journal, found, None, as_json)
+        return 0
+    if found.cluster == "inline" and found.status.over:
+        return _inline(journal, found, detach, as_json)
+    if found.cluster == "pool":
+        _pool(journal, found, as_json)
+    if detach:
+        typer.echo(f"{found.id} goes on: turnaround watch {found.id}", err=as_json)
+        return 0
+    return attach(journal, journal.run(found.id), Manner(as_json))
+
+
+def _pool(journal: Journal, run: Run, as_json: bool) -> None:
+    """A pool is up and has the run, which it may have had all the time."""
+    pool = Pool(journal.root)
+    PoolSteer(pool).start(lambda text: typer.echo(text, err=as_json))
+    if run.status.over:
+        pool.resume(run.id)
+
+
+def _inline(journal: Journal, run: Run, detach: bool, as_json: bool) -> int:
+    if detach:
+        raise ConfigError(f"{run.id} is inline: --detach leaves nobody to carry it out", "drop it")
+    from turnaround.launch import inline
+
+    budget = journal.plan(run.id).budget
+    return carry_out(journal, lambda watch: inline.resume(run.id, journal, watch), budget, as_json)

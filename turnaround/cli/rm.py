@@ -45,7 +45,9 @@ def _agreed(journal: Journal, runs: list[Run]) -> bool:
     size = units.size(sum(used(journal.folder(run.id)) for run in runs))
     names = ", ".join(run.id for run in runs)
     if not sys.stdin.isatty():
-        raise ConfigError(f"rm would delete {names} ({size}), and nobody is there to ask", "add --yes")
+        raise ConfigError(
+            f"rm would delete {names} ({size}), and nobody is there to ask", "add --yes"
+        )
     late = [run.id for run in runs if not run.recorded]
     warning = f" (MLflow has not got all of {', '.join(late)} yet)" if late else ""
     return typer.confirm(f"delete {names} ({size})?{warning}")

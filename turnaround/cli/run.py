@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from turnaround.cli import arguments, complete
+from turnaround.cli import arguments, complete, units
+from turnaround.cli.attach import Manner, attach, conclude
+from turnaround.cli.here import carry_out
+from turnaround.cli.record import record
+from turnaround.cli.steer import PoolSteer, settle
+from turnaround.cli.tail import latest
 from turnaround.errors import ConfigError
+from turnaround.journal import Journal, Run, home
+from turnaround.launch.pool import Pool
+from turnaround.spec import Cluster, Inventory, Plan, Status
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How the run is to be launched and told about."""
+
+    detach: bool
+    again: bool
+    as_json: bool
+
+    def say(self, text: str) -> None:
+        """A line for people, out of the way of JSON."""
+        typer.echo(text, err=self.as_json)
 
 
 def run(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[GROUP=OPTION | KEY=VALUE]...",
-            help="What to run; see `turnaround recipes`.",
+            metavar="[GROUP=OPTION|KEY=VALUE]...",
+            help="What to run; `turnaround recipes` lists it.",
             autocompletion=complete.overrides,
             show_default=False,
         ),
@@ -32,9 +52,7 @@ def run(
     tag: arguments.TagWords = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Submit it and return.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Run it even if it was answered.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One line of JSON at the end; progress on standard error.")
-    ] = False,
+    as_json: arguments.JsonAtTheEnd = False,
 ) -> int:
     """Train a recipe, and watch it learn.
 
@@ -45,10 +63,114 @@ def run(
     turnaround run recipe=seq2seq
     turnaround run recipe=seq2seq optim.lr=0.002 recipe.width=512 --name wide
     turnaround run recipe=seq2seq layout=ddp layout.replicate=2 --detach
-    turnaround run recipe=seq2seq cluster=inline      (in this process: breakpoint() works)
+    turnaround run recipe=seq2seq cluster=inline      here: breakpoint() works
     turnaround run recipe=seq2seq --json | jq .values
 
     \b
-    exit  0 done   1 the recipe failed   2 asked wrongly   3 the machine gave up
-          4 not finite   75 stopped by somebody else   130 stopped with Ctrl-C
+    exits with  0 done                      1 the recipe failed
+                2 asked wrongly             3 the machine gave up
+                4 a loss was not finite    75 stopped by somebody else
+              130 stopped with Ctrl-C
     """
+    wish = Wish(detach, again, as_json)
+    journal = Journal(home())
+    plan, recipe_file = _plan(overrides or [], name, arguments.parse_tags(tag))
+    if not again and (known := _known(journal, plan)):
+        return _tell(journal, known, wish)
+    from turnaround.launch import base
+
+    inline = plan.cluster.name == "inline"
+    if inline and detach:
+        raise ConfigError("cluster=inline with --detach has nobody to carry it out", "choose one")
+    plan = base.frozen(plan, recipe_file, journal.root)
+    return _inline(journal, plan, as_json) if inline else _pool(journal, plan, wish)
+
+
+def _plan(overrides: list[str], name: str | None, tags: dict[str, str]) -> tuple[Plan, Path]:
+    """What the words come to, and the recipe's file."""
+    from turnaround import config, plan
+    from turnaround.launch import facts
+
+    project = config.project_root(Path.cwd())
+    asked = config.compose(overrides, project, home() / "cache")
+    asked = replace(asked, name=name or asked.name, tags={**asked.tags, **tags})
+    arguments.check(asked.name, asked.tags)
+    found = facts.gather(asked, project, _inventory(asked.cluster))
+    return plan.make(asked, found), asked.recipe_file
+
+
+def _inventory(cluster: Cluster) -> Inventory:
+    """The devices of the pool that is up, else of this machine."""
+    from turnaround.launch import facts
+
+    record = Pool(home()).record() if cluster.name == "pool" else None
+    return Inventory(record.cpus, record.gpus) if record else facts.inventory()
+
+
+# ── asked before ──
+
+
+def _known(journal: Journal, plan: Plan) -> Run | None:
+    """The run that answers, or is about to; inline ones whose process was killed do not count."""
+    found = journal.answer(plan.signature)
+    while found and settle(journal, found).status is Status.STOPPED:
+        found = journal.answer(plan.signature)
+    return found
+
+
+def _tell(journal: Journal, known: Run, wish: Wish) -> int:
+    """Answer from the journal, or watch the run that will answer."""
+    if known.status is Status.SUCCEEDED:
+        ended = units.age(time.time() - (known.ended or known.submitted))
+        wish.say(f"{known.id} answered this {ended} ago; --again runs it anyway")
+        conclude(journal, known, None, wish.as_json)
+        return 0
+    wish.say(f"{known.id} is at it already ({known.status}); --again starts another")
+    if known.cluster == "pool":
+        PoolSteer(Pool(journal.root)).start(wish.say)
+    if wish.detach:
+        return _left(journal, known, wish)
+    return attach(journal, known, Manner(wish.as_json))
+
+
+def _left(journal: Journal, run: Run, wish: Wish) -> int:
+    """The run goes on without us."""
+    if wish.as_json:
+        typer.echo(json.dumps(record(journal, run, latest(journal, run))))
+    else:
+        typer.echo(f"{run.id} {run.status}: turnaround watch {run.id}")
+    return 0
+
+
+# ── launching ──
+
+
+def _pool(journal: Journal, plan: Plan, wish: Wish) -> int:
+    """Queue the plan on this machine's pool, started if need be."""
+    pool = Pool(journal.root)
+    PoolSteer(pool).start(wish.say)
+    with _interrupts_held() as held:
+        run, known = pool.submit(plan, wish.again)
+    if known:
+        return _tell(journal, run, wish)
+    if wish.detach:
+        return _left(journal, run, wish)
+    return attach(journal, run, Manner(wish.as_json, fresh=True, interrupted=bool(held)))
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[list[int]]:
+    """Ctrl-C waits, lest a run be submitted and lost from sight; what came is in the list."""
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _inline(journal: Journal, plan: Plan, as_json: bool) -> int:
+    """Carry the plan out in this process."""
+    from turnaround.launch import inline
+
+    return carry_out(journal, lambda watch: inline.run(plan, journal, watch), plan.budget, as_json)

@@ -31,7 +31,9 @@ def show(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
     plan = journal.plan(found.id)
     progress = latest(journal, found, plan.budget)
     if as_json:
-        typer.echo(json.dumps({**record(journal, found, progress), "plan": to_dict(plan)}, indent=1))
+        typer.echo(
+            json.dumps({**record(journal, found, progress), "plan": to_dict(plan)}, indent=1)
+        )
         return
     typer.echo(closing(journal, found, progress))
     typer.echo()
@@ -41,7 +43,9 @@ def show(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
 def _facts(journal: Journal, run: Run, plan: Plan) -> list[tuple[str, str]]:
     asked = to_dict(plan)
     facts = [("recipe", plan.recipe.name + _settings(plan.recipe.knobs))]
-    facts += [(group, _group(asked[group])) for group in ("data", "optim", "layout", "update", "budget")]
+    facts += [
+        (group, _group(asked[group])) for group in ("data", "optim", "layout", "update", "budget")
+    ]
     facts += [
         ("seed", f"{plan.seed}, {plan.precision}"),
         ("cluster", _group(asked["cluster"])),
@@ -73,7 +77,11 @@ def _when(moment: float) -> str:
 
 def _code(plan: Plan) -> str:
     """Where the code came from."""
-    git = f"git {plan.place.git_sha[:12]}{' with changes' if plan.place.dirty else ''}, " if plan.place.git_sha else ""
+    git = (
+        f"git {plan.place.git_sha[:12]}{' with changes' if plan.place.dirty else ''}, "
+        if plan.place.git_sha
+        else ""
+    )
     return f"{git}{plan.place.recipe_file} of {plan.place.project}"
 
 

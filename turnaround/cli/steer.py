@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from turnaround.errors import JournalError
 from turnaround.journal import Journal, Run
-from turnaround.launch import facts
 from turnaround.launch.pool import Pool
 from turnaround.pool.places import alive, read_record
 from turnaround.spec import Status
@@ -30,12 +29,22 @@ class PoolSteer:
             say(f"the pool is down and {run.id} waits for it: turnaround up")
             return False
         say("the pool was killed: starting another, where the run goes on from its last checkpoint")
-        self.pool.ensure(say, facts.inventory())
+        self.start(say)
         return True
 
+    def start(self, say: Callable[[str], None]) -> None:
+        """A pool is up."""
+        from turnaround.launch import facts
+
+        self.pool.ensure(say, facts.inventory())
+
     def stop(self, run: Run, reason: str = STOPPED) -> None:
-        """Ask the scheduler, which asks the workers."""
-        self.pool.stop(run.id, reason)
+        """Ask the scheduler, which asks the workers; without a pool nobody has to be asked."""
+        if self.pool.record() is not None:
+            self.pool.stop(run.id, reason)
+        else:
+            ended = {"attempt": run.attempt, "exit_code": 75, "stopping": False}
+            self.pool.journal.mark(run.id, Status.STOPPED, reason, **ended)
 
 
 class InlineSteer:
@@ -53,7 +62,9 @@ class InlineSteer:
         """Tell the owner, who saves first."""
         owner = _owner(run)
         if owner is None:
-            raise JournalError(f"run {run.id} is carried out by nobody", f"turnaround resume {run.id}")
+            raise JournalError(
+                f"run {run.id} is carried out by nobody", f"turnaround resume {run.id}"
+            )
         os.kill(owner, signal.SIGTERM)
 
 
@@ -66,7 +77,9 @@ def settle(journal: Journal, run: Run) -> Run:
     """The run; an inline one whose process was killed is first marked as stopped."""
     if run.cluster != "inline" or run.status.over or _owner(run) is not None:
         return run
-    journal.mark(run.id, Status.STOPPED, "its process was killed", attempt=run.attempt, exit_code=75)
+    journal.mark(
+        run.id, Status.STOPPED, "its process was killed", attempt=run.attempt, exit_code=75
+    )
     return journal.run(run.id)
 
 

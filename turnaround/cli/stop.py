@@ -41,7 +41,7 @@ def _await(journal: Journal, run: Run) -> Run:
         if time.monotonic() > until:
             raise LaunchError(
                 f"{run.id} was asked to stop and is still {now.status} after {PATIENCE:.0f} s",
-                f"turnaround logs {run.id} says what it does; turnaround down ends the pool with it",
+                f"turnaround logs {run.id} says what it does; turnaround down ends it",
             )
         time.sleep(BEAT)
     return now

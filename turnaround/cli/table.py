@@ -15,7 +15,7 @@ COLOURS = {"SUCCEEDED": "green", "RUNNING": "cyan", "FAILED": "red", "STOPPED": 
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = ()) -> str:
-    """Headed columns. On a terminal too narrow for them, `spare` ones go first, then the last is cut."""
+    """Headed columns. Where a terminal is too narrow, `spare` ones go first, then the end."""
     cells = [list(columns), *([plain(cell) for cell in row] for row in rows)]
     width = terminal_width()
     for column in spare:
@@ -53,7 +53,9 @@ def _drop(cells: list[list[str]], column: str) -> None:
 
 
 def _line(row: list[str], widths: list[int], width: int | None) -> str:
-    line = GAP.join(set_cell_size(cell, wide) for cell, wide in zip(row, widths, strict=True)).rstrip()
+    line = GAP.join(
+        set_cell_size(cell, wide) for cell, wide in zip(row, widths, strict=True)
+    ).rstrip()
     if width is not None and cell_len(line) > width:
         line = set_cell_size(line, width - 1) + "…"
     return _paint(line, row) if coloured() else line

@@ -20,20 +20,21 @@ class Tail:
 
     def news(self) -> list[Event]:
         """What was added since the last call."""
-        found = []
-        for event, self.offset in read_events(self.file, self.offset):
-            found.append(event)
-        return found
+        found = list(read_events(self.file, self.offset))
+        self.offset = found[-1][1] if found else self.offset
+        return [event for event, _ in found]
 
 
 def tail(journal: Journal, run: str, reach: int = REACH) -> Tail:
-    """A tail that begins `reach` bytes before the end, in the middle of a line that is passed over."""
+    """A tail that begins `reach` bytes before the end; a line that it cuts is passed over."""
     file = journal.folder(run) / "events.jsonl"
     size = file.stat().st_size if file.exists() else 0
     return Tail(file, max(0, size - reach))
 
 
-def latest(journal: Journal, run: Run, budget: Budget | None = None, reach: int = REACH) -> Progress:
+def latest(
+    journal: Journal, run: Run, budget: Budget | None = None, reach: int = REACH
+) -> Progress:
     """What the run's last events add up to."""
     progress = Progress(budget or Budget())
     for event in tail(journal, run.id, reach).news():

@@ -28,7 +28,7 @@ def age(seconds: float) -> str:
 
 def number(value: float) -> str:
     """Four significant digits, thousands in groups."""
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def size(count: float) -> str:

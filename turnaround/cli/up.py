@@ -15,7 +15,8 @@ from turnaround.launch.pool import KEEP_WARM, Pool
 
 def up(
     keep_warm: Annotated[
-        float, typer.Option(metavar="MINUTES", min=0.1, help="Idle time after which it ends itself.")
+        float,
+        typer.Option(metavar="MINUTES", min=0.1, help="Idle time after which it ends itself."),
     ] = KEEP_WARM / 60,
 ) -> None:
     """Start this machine's pool, or say what is there. `run` does so by itself.
@@ -26,7 +27,9 @@ def up(
     """
     pool = Pool(home())
     started = pool.ensure(typer.echo, facts.inventory(), keep_warm * 60)
-    typer.echo(("the pool is up: " if started else "the pool is up already: ") + told(pool.status()))
+    typer.echo(
+        ("the pool is up: " if started else "the pool is up already: ") + told(pool.status())
+    )
 
 
 def told(status: dict[str, Any]) -> str:

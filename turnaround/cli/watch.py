@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from turnaround.cli import arguments
-from turnaround.cli.attach import attach, conclude
+from turnaround.cli.attach import Manner, attach, conclude
 from turnaround.cli.steer import settle
 from turnaround.journal import Journal, home
 
 
-def watch(
-    run: arguments.OneRun,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One line of JSON at the end; progress on standard error.")
-    ] = False,
-) -> int:
+def watch(run: arguments.OneRun, as_json: arguments.JsonAtTheEnd = False) -> int:
     """Show a run until it is over. Leaving it does not stop it.
 
     \b
@@ -27,6 +18,6 @@ def watch(
     journal = Journal(home())
     found = settle(journal, journal.find(run))
     if not found.status.over:
-        return attach(journal, found, as_json, stops=False)
+        return attach(journal, found, Manner(as_json, stops=False))
     conclude(journal, found, None, as_json)
     return found.exit_code or 0

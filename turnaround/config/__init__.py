@@ -1,7 +1,16 @@
 """What was asked: words of the command line and files of conf/ become a checked Config."""
 
-from turnaround.config.compose import Config, compose
+from turnaround.config.asked import GROUPS, Config, compose
 from turnaround.config.knobs import KnobSchema, schema
 from turnaround.config.places import project_root, recipes, shipped
 
-__all__ = ["Config", "KnobSchema", "compose", "project_root", "recipes", "schema", "shipped"]
+__all__ = [
+    "GROUPS",
+    "Config",
+    "KnobSchema",
+    "compose",
+    "project_root",
+    "recipes",
+    "schema",
+    "shipped",
+]

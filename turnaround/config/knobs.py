@@ -1,7 +1,7 @@
 """A data class's fields, read from its source without importing it (recipes import torch).
 
-    schema(Path("recipes/seq2seq.py"))["width"]
-    KnobSchema(name="width", type="int", default=256, help="of embeddings and LSTMs", choices=())
+schema(Path("recipes/seq2seq.py"))["width"]
+KnobSchema(name="width", type="int", default=256, help="of embeddings and LSTMs", choices=())
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import io
 import tokenize
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Union, get_args, get_origin
 
 from turnaround.errors import RecipeError
-
-UNREAD = "…"  # shown for a default that only running the file could tell
+from turnaround.spec import Knob
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class KnobSchema:
 
     @property
     def annotation(self) -> Any:
-        """The type itself; Any where its text is more than builtins, Literal and None."""
+        """The type itself; any plain value where its text says more than builtins can."""
         return _type(ast.parse(self.type, mode="eval").body)
 
 
@@ -42,7 +41,9 @@ def schema(file: Path, name: str = "Config") -> dict[str, KnobSchema]:
     constants = _constants(tree)
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
     fields = [node for cls in classes[-1:] for node in cls.body if isinstance(node, ast.AnnAssign)]
-    knobs = [_knob(node, comments, constants) for node in fields if isinstance(node.target, ast.Name)]
+    knobs = [
+        _knob(node, comments, constants) for node in fields if isinstance(node.target, ast.Name)
+    ]
     return {knob.name: knob for knob in knobs}
 
 
@@ -66,7 +67,9 @@ def _parsed(file: Path) -> tuple[ast.Module, dict[int, str]]:
             "mend the file and ask again",
         ) from None
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise RecipeError(f"{file} cannot be read: {error}", "a recipe is a text file in UTF-8") from None
+        raise RecipeError(
+            f"{file} cannot be read: {error}", "a recipe is a text file in UTF-8"
+        ) from None
     comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
     return tree, comments
 
@@ -85,39 +88,45 @@ def _constants(tree: ast.Module) -> dict[str, Any]:
 
 def _knob(node: ast.AnnAssign, comments: dict[int, str], constants: dict[str, Any]) -> KnobSchema:
     assert isinstance(node.target, ast.Name)
-    kind = ast.unparse(node.annotation)
-    if isinstance(node.annotation, ast.Constant) and isinstance(node.annotation.value, str):
-        kind = node.annotation.value  # written as a string
-    value = _factory(node.value)
-    default, computed = None, False
-    if value is not None:
-        try:
-            default = constants[value.id] if isinstance(value, ast.Name) else ast.literal_eval(value)
-        except (KeyError, ValueError, TypeError):
-            computed = True
-    default = list(default) if isinstance(default, tuple) else default
-    knob = KnobSchema(node.target.id, kind, default, _comment(node, comments), (), value is None, computed)
-    return KnobSchema(**{**vars(knob), "choices": _choices(knob.annotation)})
+    annotation = node.annotation
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        annotation = ast.parse(annotation.value, mode="eval").body  # written in quotes
+    value = _default(node.value)
+    plain, default = _evaluated(value, constants) if value else (True, None)
+    return KnobSchema(
+        name=node.target.id,
+        type=ast.unparse(annotation),
+        default=default,
+        help=comments.get(node.end_lineno or node.lineno, ""),
+        choices=_choices(_type(annotation)),
+        required=value is None,
+        computed=not plain,
+    )
 
 
-def _factory(value: ast.expr | None) -> ast.expr | None:
-    """The expression of a default, taken out of `field(default=…)` or `field(default_factory=…)`."""
+def _default(value: ast.expr | None) -> ast.expr | None:
+    """The expression of a default, taken out of `field(default=…)` or `default_factory=…`."""
     if not (isinstance(value, ast.Call) and ast.unparse(value.func).split(".")[-1] == "field"):
         return value
     given = {word.arg: word.value for word in value.keywords}
     made = given.get("default_factory")
     if isinstance(made, ast.Lambda):
         return made.body
-    if isinstance(made, ast.Name) and made.id in ("list", "dict"):
-        return ast.List([]) if made.id == "list" else ast.Dict([], [])
     return given.get("default", made)
 
 
-def _comment(node: ast.AnnAssign, comments: dict[int, str]) -> str:
-    return comments.get(node.end_lineno or node.lineno, "")
+def _evaluated(value: ast.expr, constants: dict[str, Any]) -> tuple[bool, Any]:
+    """Whether the expression is plain data, and that data; a tuple becomes a list, as in JSON."""
+    if ast.unparse(value) in ("list", "dict"):  # as a default_factory
+        return True, [] if ast.unparse(value) == "list" else {}
+    try:
+        found = constants[value.id] if isinstance(value, ast.Name) else ast.literal_eval(value)
+    except (KeyError, ValueError, TypeError):
+        return False, None
+    return True, list(found) if isinstance(found, tuple) else found
 
 
-_BUILTINS: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
+_BUILTINS: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 
 
 def _type(node: ast.expr) -> Any:
@@ -127,20 +136,15 @@ def _type(node: ast.expr) -> Any:
         case ast.Constant(value=None):
             return None
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return _type(left) | _type(right) if Any not in (_type(left), _type(right)) else Any
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
-            values = ast.literal_eval(inner)
-            return Literal[values]
+            return Union[_type(left), _type(right)]  # noqa: UP007  # `None | None` is no type
         case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
-            return _type(inner) | None if _type(inner) is not Any else Any
+            return Union[_type(inner), None]  # noqa: UP007  # as above
         case ast.Subscript(value=ast.Name(id="list"), slice=inner):
             return list[_type(inner)]  # type: ignore[misc]  # a type made at run time
-    return Any
-
-
-
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
+            return Literal[ast.literal_eval(inner)]
+    return Knob
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:
-    args = getattr(annotation, "__args__", ())
-    return args if getattr(annotation, "__origin__", None) is Literal else ()
+    return get_args(annotation) if get_origin(annotation) is Literal else ()

@@ -1,57 +1,67 @@
-"""Where things lie: the project's root, its conf/ and recipes/, and the shipped ones behind them."""
+"""Where things lie: a project's root, its conf/ and recipes/, and the shipped ones behind."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-GROUPS = ("recipe", "data", "optim", "layout", "update", "budget", "cluster", "tracking", "experiment")
+GROUPS = (
+    "recipe",
+    "data",
+    "optim",
+    "layout",
+    "update",
+    "budget",
+    "cluster",
+    "tracking",
+    "experiment",
+)  # in the order in which they are merged: a later one wins
 _MARKS = ("pyproject.toml", "conf", "recipes", ".git")
 
 
 def project_root(cwd: Path) -> Path:
-    """The nearest folder upward with pyproject.toml, conf/, recipes/ or .git; else `cwd` itself."""
-    cwd = cwd.absolute()
-    marked = (folder for folder in (cwd, *cwd.parents) if any((folder / mark).exists() for mark in _MARKS))
-    return next(marked, cwd)
+    """The nearest folder upward with pyproject.toml, conf/, recipes/ or .git; else `cwd`."""
+    folders = (cwd.absolute(), *cwd.absolute().parents)
+    marked = (folder for folder in folders if any((folder / mark).exists() for mark in _MARKS))
+    return next(marked, folders[0])
 
 
 def shipped() -> Path:
-    """The folder that holds the shipped conf/ and recipes/: inside the wheel, or the repository."""
+    """The folder that holds the shipped conf/ and recipes/: in the wheel, or the repository."""
     package = Path(__file__).parents[1]
     inside = package / "shipped"
     return inside if inside.is_dir() else package.parent
 
 
-def roots(project: Path) -> list[Path]:
-    """Folders whose conf/ and recipes/ count: the user's first, the shipped behind."""
-    return [project] if project == shipped() else [project, shipped()]
-
-
 def recipes(project: Path) -> dict[str, Path]:
     """Every recipe's file by its name; the user's own hide shipped ones of the same name."""
-    found: dict[str, Path] = {}
-    for root in roots(project):
-        for file in sorted((root / "recipes").glob("[!_.]*.py")):
-            found.setdefault(file.stem, file)
-    return found
+    files = [file for root in _roots(project) for file in root.glob("recipes/[!_.]*.py")]
+    return {file.stem: file for file in reversed(files)}
 
 
 def conf_file(project: Path, option: str) -> Path | None:
-    """The file of `group/option`, or of `config`: the user's own, else the shipped one."""
-    files = (root / "conf" / f"{option}.yaml" for root in roots(project))
+    """The file of `group/option`, the user's first; `config` is shipped, `project` the user's."""
+    files = {
+        "config": [shipped() / "conf" / "config.yaml"],
+        "project": [root / "conf" / "config.yaml" for root in _roots(project)[:-1]],
+    }.get(option, [root / "conf" / f"{option}.yaml" for root in _roots(project)])
     return next((file for file in files if file.is_file()), None)
 
 
-def options(project: Path, group: str) -> list[str]:
-    """What `group=` may be followed by."""
-    found = {file.stem for file in conf_files(project) if file.parent.name == group}
-    return sorted(found | (set(recipes(project)) if group == "recipe" else set()))
-
-
 def conf_files(project: Path) -> Iterator[Path]:
-    """Every file that can have a say in a config."""
-    for root in roots(project):
-        yield from (root / "conf").glob("config.yaml")
+    """Every file that can have a say in a config, the user's first."""
+    for root in _roots(project):
+        yield from root.glob("conf/config.yaml")
         for group in GROUPS:
-            yield from sorted((root / "conf" / group).glob("[!_.]*.yaml"))
+            yield from sorted(root.glob(f"conf/{group}/[!_.]*.yaml"))
+
+
+def options(project: Path, group: str) -> list[str]:
+    """What may follow `group=`."""
+    files = {file.stem for file in conf_files(project) if file.parent.name == group}
+    return sorted(files | (recipes(project).keys() if group == "recipe" else set()))
+
+
+def _roots(project: Path) -> list[Path]:
+    """The user's folder, and the shipped one behind it."""
+    return [project, shipped()] if project != shipped() else [project]

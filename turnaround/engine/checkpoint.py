@@ -2,13 +2,13 @@
 
     checkpoints = Checkpoints(folder / "checkpoints", keep=2, warn=report.warning)
     checkpoints.save("step", 100, {"model": …, "optimizer": …, "progress": …})
-    checkpoints.newest("step")               # "step-00000100": the newest that can be trusted, or none
+    checkpoints.newest("step")        # "step-00000100": the newest that can be trusted, or none
     state = checkpoints.load("step-00000100")
 
 A checkpoint is a folder: `tensors.safetensors`, `state.json` (everything that is not a tensor) and
-`manifest.json` with the size and SHA-256 of both. It is written under another name, flushed to the disk
-and renamed, so that it exists only when it is complete. Those of kind `step` are for going on, the
-newest `keep` stay; the one of kind `best` holds the parameters that scored best.
+`manifest.json` with the size and SHA-256 of both. It is written under another name, flushed to the
+disk and renamed, so that it exists only when it is complete. Those of kind `step` are for going on,
+and the newest `keep` stay; the one of kind `best` holds the parameters that scored best.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FORMAT = 1  # of the folder; raised when an older turnaround could not read it
 State = dict[str, Any]  # nested dicts and lists of tensors and JSON values
 _TENSORS, _REST, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 _UNFINISHED = ".unfinished-"
-_MARK = "tensor:"  # in state.json, in the place of a tensor: its name in the tensors' file
+_MARK = "tensor:"  # in state.json, where a tensor was: its name in the file of tensors
 
 
 class Checkpoints:
@@ -49,9 +49,9 @@ class Checkpoints:
         try:
             self._write(name, files)
         except OSError as error:
-            self._warn(self._refusal(kind, name, sum(map(len, files.values())), error))
+            self._warn(self._refusal(name, sum(map(len, files.values())), error))
             return None
-        self._prune(kind, step)
+        self._prune(kind, name)
         return name
 
     def newest(self, kind: str) -> str | None:
@@ -66,7 +66,7 @@ class Checkpoints:
         if names and kind == "step":
             raise CheckpointError(
                 f"none of the {len(names)} checkpoints in {self.folder} can be trusted",
-                "run it again from the start with --again",
+                "run it from the start with --again",
             )
         return None
 
@@ -75,8 +75,7 @@ class Checkpoints:
         return _decode(self._read(name))
 
     def sweep(self) -> None:
-        """Make the folder, and remove what a killed process left half written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Remove what a killed process left half written."""
         for left in self.folder.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -87,49 +86,50 @@ class Checkpoints:
     def _write(self, name: str, files: dict[str, bytes]) -> None:
         unfinished = self.folder / f"{_UNFINISHED}{name}"
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
+        unfinished.mkdir(parents=True)
         try:
             for file, content in {**files, _MANIFEST: _manifest(files)}.items():
                 _flushed(unfinished / file, content)
-            shutil.rmtree(self.folder / name, ignore_errors=True)  # the same step of a discarded future
+            shutil.rmtree(self.folder / name, ignore_errors=True)  # of a future that was discarded
             unfinished.rename(self.folder / name)
             _flush(self.folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
-    def _prune(self, kind: str, step: int) -> None:
-        """Keep the newest; a later step than the one just saved belongs to a discarded future."""
-        last = f"{kind}-{step:08d}"
-        past = [name for name in self._names(kind) if name <= last][: self._keep[kind]]
-        for name in self._names(kind):
-            if name not in past:
-                shutil.rmtree(self.folder / name, ignore_errors=True)
+    def _prune(self, kind: str, last: str) -> None:
+        """Keep the newest up to `last`; a later one belongs to a future that was discarded."""
+        names = self._names(kind)
+        kept = [name for name in names if name <= last][: self._keep[kind]]
+        for name in set(names) - set(kept):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def _read(self, name: str) -> dict[str, bytes]:
         """The files of a checkpoint, as they were written."""
         folder = self.folder / name
         try:
             manifest = json.loads((folder / _MANIFEST).read_bytes())
-            files = {file: (folder / file).read_bytes() for file in manifest["files"]}
-            damaged = [file for file, content in files.items() if _digest(content) != manifest["files"][file]]
+            written = manifest["files"]
+            files = {file: (folder / file).read_bytes() for file in (_TENSORS, _REST)}
+            damaged = [file for file in files if _digest(files[file]) != written[file]]
+            newer = manifest["format"] > FORMAT
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"checkpoint {name} cannot be read ({error})") from None
-        if manifest["format"] > FORMAT:
-            raise CheckpointError(f"checkpoint {name} was written by a newer turnaround", "upgrade turnaround")
+            raise CheckpointError(f"checkpoint {name} cannot be read ({error!r})") from None
+        if newer:
+            raise CheckpointError(f"checkpoint {name} was written by a newer turnaround")
         if damaged:
-            raise CheckpointError(f"checkpoint {name} is damaged: {damaged[0]} is not what was written")
+            raise CheckpointError(f"checkpoint {name} is damaged ({damaged[0]} has changed)")
         return files
 
-    def _refusal(self, kind: str, name: str, needs: int, error: OSError) -> str:
+    def _refusal(self, name: str, needs: int, error: OSError) -> str:
         """Why a checkpoint was not saved, and what there is instead."""
         try:
             free = f"the disk has {_megabytes(shutil.disk_usage(self.folder).free)} free"
         except OSError:
             free = "its folder is gone"
-        kept = next(iter(self._names(kind)), "none")
+        kept = next(iter(self._names("step")), "none")
         return (
-            f"checkpoint {name} was not saved: {error.strerror or error}; it needs {_megabytes(needs)}, {free}. "
-            f"Training goes on; the newest that is safe: {kept}"
+            f"checkpoint {name} was not saved: {error.strerror or error}; "
+            f"it needs {_megabytes(needs)}, {free}. Training goes on; newest that is safe: {kept}"
         )
 
 
@@ -140,14 +140,15 @@ def _encode(state: State) -> dict[str, bytes]:
 
 
 def _decode(files: dict[str, bytes]) -> State:
-    tensors = load(files[_TENSORS])
-    return _put_back(json.loads(files[_REST]), tensors)
+    state: State = _put_back(json.loads(files[_REST]), load(files[_TENSORS]))
+    return state
 
 
 def _taken_out(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """`value` with a mark for each tensor; a copy of the tensor goes to `tensors` (tied ones twice)."""
+    """`value` with a mark for each tensor; `tensors` gets a copy of each, of tied ones two."""
     if isinstance(value, Tensor):
-        tensors[path] = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        contiguous = torch.contiguous_format
+        tensors[path] = value.detach().to("cpu", copy=True, memory_format=contiguous)
         return _MARK + path
     if isinstance(value, dict):
         return {str(key): _taken_out(v, f"{path}/{key}", tensors) for key, v in value.items()}

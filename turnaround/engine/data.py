@@ -1,11 +1,11 @@
 """Examples in an order fixed by (seed, examples consumed); who reads which.
 
     feed = Feed(recipe, plan, world, layout.reader())
-    pieces = feed.pieces(now.examples)      # this rank's micro-batches of the batch that begins there
-    for batch in feed.batches("valid"): ... # this rank's share of a split
+    feed.pieces(now.examples)        # this rank's micro-batches of the batch that begins there
+    feed.batches("valid")            # this rank's share of a split
 
-The number of devices decides who reads an example, never which examples make a batch; to resume is to
-ask for a later position.
+The number of devices decides who reads an example, never which examples make a batch; to resume is
+to ask for a later position.
 """
 
 from __future__ import annotations
@@ -49,42 +49,23 @@ class Feed:
     """The recipe's examples, as this rank reads them."""
 
     def __init__(self, recipe: Source, plan: Plan, world: World, reader: tuple[int, int]) -> None:
+        self.size = plan.data.batch  # examples a step, over all ranks
         self._recipe = recipe
         self._world = world
-        self._kept = named(plan.precision).kept
         self._seed = plan.seed
-        self._batch = plan.data.batch
         self._bucket = plan.data.bucket
-        self._part, self._parts = reader
         self._micro = plan.update.accumulate
+        self._kept = named(plan.precision).kept
+        self._part, self._parts = reader
         self._splits: dict[str, Sequence[Any]] = {}
-
-    def split(self, name: str) -> Sequence[Any]:
-        """The examples of a split, read when they are first wanted."""
-        if name not in self._splits:
-            self._splits[name] = self._recipe.data(name)
-        return self._splits[name]
-
-    @functools.cached_property
-    def order(self) -> Order:
-        """In which the training examples come."""
-        train = self.split("train")
-        if not len(train):
-            raise DataError("the train split has no examples", "see data.path and data.train")
-        length = self._recipe.length
-        return Order(len(train), self._seed, self._batch, self._bucket, lambda i: length(train[i]))
-
-    def epoch(self, examples: int) -> float:
-        """How often the corpus has been seen."""
-        return examples / len(self.split("train"))
 
     def pieces(self, start: int) -> list[Piece]:
         """This rank's share of the batch at place `start`, cut for accumulation.
 
-        Every rank and micro-batch takes each n-th example: in a batch sorted by length all get as much.
-        Two devices, or one that accumulates twice, make the same pieces with the same keys.
+        Each takes every n-th example: in a batch sorted by length all get about as much. Two
+        devices, or one that accumulates twice, make the same pieces with the same keys.
         """
-        train, numbers = self.split("train"), self.order.take(start, self._batch)
+        train, numbers = self.split("train"), self.order.take(start, self.size)
         count = self._parts * self._micro
         mine = range(self._part, count, self._parts)
         pieces = []
@@ -96,16 +77,37 @@ class Feed:
         return pieces
 
     def batches(self, split: str, limit: int | None = None) -> Iterator[Any]:
-        """This rank's share of a split, or of `limit` examples evenly spread over it, longest first."""
+        """This rank's share of a split, or of `limit` examples of it, longest first."""
+        examples = sorted(self.some(split, limit), key=self._recipe.length, reverse=True)
+        size = math.ceil(self.size / (self._parts * self._micro))  # what a training step holds
+        for start in range(0, len(examples), size)[self._part :: self._parts]:
+            self._world.seed(self._seed, start)
+            yield self._collate(examples[start : start + size])
+
+    def some(self, split: str, limit: int | None = None) -> list[Any]:
+        """The examples of a split, or `limit` of them, evenly spread over it."""
         examples = self.split(split)
         count = min(limit or len(examples), len(examples))
-        numbers = [i * len(examples) // count for i in range(count)]
-        numbers.sort(key=lambda i: self._recipe.length(examples[i]), reverse=True)
-        size = math.ceil(self._batch / (self._parts * self._micro))  # no more than a training step holds
-        starts = range(0, count, size)
-        for start in starts[self._part :: self._parts]:
-            self._world.seed(self._seed, start)
-            yield self._collate([examples[i] for i in numbers[start : start + size]])
+        return [examples[i * len(examples) // count] for i in range(count)]
+
+    def split(self, name: str) -> Sequence[Any]:
+        """The examples of a split, read when they are first wanted."""
+        if name not in self._splits:
+            self._world.seed(self._seed, *name.encode())  # a recipe may draw while it makes them
+            self._splits[name] = self._recipe.data(name)
+        return self._splits[name]
+
+    def epoch(self, examples: int) -> float:
+        """How often the corpus has been seen after that many examples."""
+        return examples / len(self.split("train"))
+
+    @functools.cached_property
+    def order(self) -> Order:
+        """In which the training examples come."""
+        train, length = self.split("train"), self._recipe.length
+        if not len(train):
+            raise DataError("the train split has no examples", "see data.path and data.train")
+        return Order(len(train), self._seed, self.size, self._bucket, lambda i: length(train[i]))
 
     def _collate(self, examples: list[Any]) -> Any:
         return moved(self._recipe.collate(examples), self._world.device, self._kept)
@@ -114,8 +116,8 @@ class Feed:
 class Order:
     """An endless stream of example numbers: one shuffle of the corpus after another.
 
-    `bucket` batches are sorted by length together and come in random order, so that the examples of a
-    batch are about equally long. What stands at a place depends on nothing but these arguments.
+    `bucket` batches are sorted by length together and come in random order, so that the examples
+    of a batch are about equally long. What stands at a place depends on these arguments alone.
     """
 
     def __init__(
@@ -126,7 +128,7 @@ class Order:
         self._batch = batch
         self._bucket = bucket
         self._length = length
-        self._shuffle = functools.lru_cache(maxsize=2)(self._shuffled)  # a batch may span two epochs
+        self._shuffle = functools.lru_cache(maxsize=2)(self._shuffled)  # a batch may span two
         self._sort = functools.lru_cache(maxsize=2)(self._sorted)
 
     def take(self, start: int, count: int) -> list[int]:
@@ -145,7 +147,8 @@ class Order:
         return self._permutation(self._count, 0, epoch)
 
     def _permutation(self, count: int, *key: int) -> Tensor:
-        return torch.randperm(count, generator=torch.Generator().manual_seed(number(self._seed, *key)))
+        generator = torch.Generator().manual_seed(number(self._seed, *key))
+        return torch.randperm(count, generator=generator)
 
 
 def _cut(start: int, count: int, size: int, block: Callable[[int], Tensor]) -> list[int]:
@@ -160,7 +163,8 @@ def _cut(start: int, count: int, size: int, block: Callable[[int], Tensor]) -> l
 def moved(value: Any, device: torch.device, kept: torch.dtype) -> Any:
     """The batch on the device, its floating-point numbers in the type of the parameters."""
     if isinstance(value, Tensor):
-        return value.to(device, kept if value.is_floating_point() else None, non_blocking=True)
+        kind = kept if value.is_floating_point() else value.dtype
+        return value.to(device, kind, non_blocking=True)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value) if f.init)
         return dataclasses.replace(value, **{name: moved(v, device, kept) for name, v in fields})

@@ -26,6 +26,10 @@ class Tally:
     def __add__(self, other: Self) -> Self:
         return type(self)(self.values + other.values)
 
+    def wide(self) -> Self:
+        """The same in float64 and without its graph: what sums over a whole split are made of."""
+        return type(self)(self.values.detach().double().cpu())
+
     def compute(self) -> float:
         """The number that is reported."""
         raise NotImplementedError
@@ -38,6 +42,8 @@ class Mean(Tally):
     def of(cls, total: Tensor | float, count: Tensor | int) -> Self:
         """From a summed quantity and how many were summed; the sum keeps its graph for backward."""
         total = torch.as_tensor(total)
+        if total.dtype in (torch.bfloat16, torch.float16):
+            total = total.float()  # bf16 cannot tell 257 from 256, and counts must add up
         return cls(torch.stack([total, torch.as_tensor(count).to(total)]))
 
     @property

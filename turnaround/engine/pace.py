@@ -1,9 +1,9 @@
 """When things are due and when it is over: every so many steps, budgets, patience.
 
-    pace = Pace(plan)
-    pace.looks(now)      # an evaluation is due
-    pace.saves(now)      # a checkpoint is due
-    pace.over(now)       # "budget.steps": why training ends here, or none
+pace = Pace(plan)
+pace.looks(now)      # an evaluation is due
+pace.saves(now)      # a checkpoint is due
+pace.over(now)       # "budget.steps": why training ends here, or none
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Progress:
 class Pace:
     """The plan's budgets and intervals, asked once a step.
 
-    An interval is a tick, a whole number that grows. Something is due when the tick is not what it was
-    last time, so a resumed run makes up for what an interruption cut short.
+    An interval is a tick, a whole number that grows. Something is due when the tick is not what it
+    was last time, so a resumed run makes up for what an interruption cut short.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -79,7 +79,11 @@ class Pace:
         for knob, spent, most in self._limits:
             if getattr(now, spent) >= most:
                 return knob
-        if self._target is not None and now.best is not None and not self._better(self._target, now.best):
+        if (
+            self._target is not None
+            and now.best is not None
+            and not self._better(self._target, now.best)
+        ):
             return "budget.target"
         return "evaluate.patience" if now.stale >= self._patience else None
 
@@ -90,7 +94,7 @@ class Pace:
         best = math.isfinite(score) and (now.best is None or self._better(score, now.best))
         if best:
             now.best, now.valid = score, values
-        now.stale = 0 if best else now.stale + 1
+        now.stale = 0 if best or not values else now.stale + 1
         return best
 
     def saved(self, now: Progress) -> None:

@@ -1,8 +1,8 @@
 """In which types a model keeps its parameters and computes.
 
-    precision = named("bf16")
-    with precision.parameters(): model = recipe.model()
-    with precision.compute("cuda"): output = model(*inputs)
+precision = named("bf16")
+with precision.parameters(): model = recipe.model()
+with precision.compute("cuda"): output = model(*inputs)
 """
 
 from __future__ import annotations

@@ -109,7 +109,8 @@ def load(file: Path, plan: Plan, cache: Path) -> Recipe[Any]:
             f"write {', '.join(f'def {name}(self, …)' for name in missing)}",
         )
     config = getattr(module, "Config", None)
-    knobs = config(**plan.recipe.knobs) if dataclasses.is_dataclass(config) else None
+    typed = inspect.isclass(config) and dataclasses.is_dataclass(config)
+    knobs = config(**plan.recipe.knobs) if typed else None
     return made[0](knobs, plan.data, cache)
 
 

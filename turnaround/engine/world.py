@@ -26,11 +26,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import TCPStore  # type: ignore[attr-defined]  # torch lists it nowhere
+from torch.distributed.distributed_c10d import PrefixStore, Store, Work
 
 from turnaround.spec import Assignment
 
-MEET = timedelta(seconds=120)  # ranks of a loaded machine start 5 to 10 s apart; imports cost more
-ANSWER = timedelta(minutes=15)  # one rank may decode its share of an evaluation much longer
+MEET = timedelta(minutes=2)  # ranks of a loaded machine were seen to start 10 s apart
+ANSWER = timedelta(minutes=15)  # one rank's share of an evaluation may decode that much longer
 
 
 class World:
@@ -49,9 +51,9 @@ class World:
     def seed(self, *key: int) -> None:
         """Let everything that is drawn from now on follow from `key` alone.
 
-        Because each micro-batch has its own key, a checkpoint needs no generator states, and neither
-        the number of devices nor an evaluation in between changes a dropout mask. torch.manual_seed
-        asks every back end and costs 95 µs; this costs 6.
+        As each micro-batch has its own key, a checkpoint needs no generator states, and neither an
+        evaluation in between nor the number of devices changes a dropout mask. It costs 6 µs;
+        torch.manual_seed, which asks every back end, 95.
         """
         start = number(*key)
         random.seed(start)
@@ -62,6 +64,10 @@ class World:
     def sum(self, values: Tensor) -> Tensor:
         """The sum of every rank's `values`."""
         return values
+
+    def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The sums of every rank, name by name; a rank that lacks a name counts as zero."""
+        return sums
 
     def gather(self, value: Any) -> list[Any]:
         """Every rank's JSON value, in order of rank."""
@@ -82,19 +88,29 @@ class World:
 class Gang(World):
     """One of several processes that train together."""
 
-    def __init__(self, device: torch.device, rank: int, size: int, store: dist.Store) -> None:
+    def __init__(self, device: torch.device, rank: int, size: int, store: Store) -> None:
         super().__init__(device, rank, size)
         self._store = store
         self._topic = itertools.count()
-        self._pulse: tuple[Tensor, dist.Work] | None = None
+        self._pulse: tuple[Tensor, Work] | None = None
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum of every rank's `values`."""
         dist.all_reduce(values)
         return values
 
+    def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The sums of every rank, name by name; a rank that lacks a name counts as zero."""
+        everyone = self.gather({name: len(values) for name, values in sums.items()})
+        sizes: dict[str, int] = {name: size for one in everyone for name, size in one.items()}
+        zeros = {name: torch.zeros(size, dtype=torch.float64) for name, size in sizes.items()}
+        mine = [sums.get(name, zero) for name, zero in zeros.items()]
+        flat = self.sum(torch.cat([torch.zeros(0, dtype=torch.float64), *mine]))
+        parts = torch.split(flat, list(sizes.values()))
+        return dict(zip(sizes, parts, strict=True))
+
     def gather(self, value: Any) -> list[Any]:
-        """Every rank's JSON value, in order of rank; by the store, so that nothing is unpickled."""
+        """Every rank's JSON value, in order of rank; through the store, so nothing is unpickled."""
         topic = f"gather/{next(self._topic)}"
         self._store.set(f"{topic}/{self.rank}", json.dumps(value))
         return [json.loads(self._store.get(f"{topic}/{rank}")) for rank in range(self.size)]
@@ -108,10 +124,10 @@ class Gang(World):
         wishes, clock = values.tolist()
         return wishes > 0, clock
 
-    def _send(self, stop: bool, seconds: float) -> tuple[Tensor, dist.Work]:
+    def _send(self, stop: bool, seconds: float) -> tuple[Tensor, Work]:
         values = torch.tensor([stop, seconds * self.leads], dtype=torch.float64)
         work = dist.all_reduce(values, async_op=True)
-        assert work is not None  # it is None only for ranks outside of the group
+        assert work is not None  # it is None for ranks outside of the group only
         return values, work
 
     def meet(self) -> None:
@@ -125,19 +141,23 @@ class Gang(World):
 @contextlib.contextmanager
 def join(assignment: Assignment, listener: int | None = None) -> Iterator[World]:
     """The world of this rank; `listener` is rank 0's socket, already listening."""
-    device = torch.device(assignment.device, assignment.index)
-    if device.type == "cuda":
+    device = torch.device("cpu")
+    if assignment.device == "cuda":
+        device = torch.device("cuda", assignment.index or 0)
         torch.cuda.set_device(device)
     if assignment.size == 1:
         yield World(device)
         return
-    store = _meet(assignment, listener)
-    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    store = _store(assignment, listener)
     dist.init_process_group(
-        backend, store=store, rank=assignment.rank, world_size=assignment.size, timeout=ANSWER
+        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+        store=store,
+        rank=assignment.rank,
+        world_size=assignment.size,
+        timeout=ANSWER,
     )
     try:
-        yield Gang(device, assignment.rank, assignment.size, dist.PrefixStore("turnaround", store))
+        yield Gang(device, assignment.rank, assignment.size, PrefixStore("turnaround", store))
     finally:
         dist.destroy_process_group()
 
@@ -147,12 +167,12 @@ def number(*key: int) -> int:
     return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=7).digest(), "little")
 
 
-def _meet(assignment: Assignment, listener: int | None) -> dist.Store:
-    """The store where the ranks of this attempt find each other; no other attempt uses it."""
-    assert assignment.store is not None  # the launcher gives one to every gang
+def _store(assignment: Assignment, listener: int | None) -> Store:
+    """Where the ranks of this attempt find each other; no other attempt looks there."""
+    assert assignment.store is not None  # launchers give one to every gang
     host, port = assignment.store.rsplit(":", 1)
     _stay_inside(host)
-    store = dist.TCPStore(
+    store = TCPStore(
         host,
         int(port),
         assignment.size,
@@ -161,7 +181,7 @@ def _meet(assignment: Assignment, listener: int | None) -> dist.Store:
         wait_for_workers=False,
         master_listen_fd=listener,
     )
-    return dist.PrefixStore(f"attempt-{assignment.attempt}", store)
+    return PrefixStore(f"attempt-{assignment.attempt}", store)
 
 
 def _stay_inside(host: str) -> None:

@@ -118,37 +118,24 @@ class Pool:
 
     def _start(self, inventory: Inventory, keep_warm: float) -> None:
         places = self.places
-        words = [
-            "--home",
-            str(places.home),
-            "--cpus",
-            str(inventory.cpus),
-            "--gpus",
-            str(inventory.gpus),
-        ]
+        command = [sys.executable, "-P", "-m", "turnaround.pool.node", "--home", str(places.home)]
+        command += ["--cpus", str(inventory.cpus), "--gpus", str(inventory.gpus)]
+        command += ["--keep-warm", str(keep_warm)]
         with (places.logs / "pool.log").open("ab") as log:
-            daemon = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "turnaround.pool.node",
-                    *words,
-                    "--keep-warm",
-                    str(keep_warm),
-                ],
+            told = subprocess.run(
+                ["/bin/sh", "-c", '"$0" "$@" 1>&2 & echo $!', *command],  # nobody's child
+                check=True,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,  # closing the terminal must not end the pool
                 cwd="/",
             )
         deadline = time.monotonic() + _COME_UP
         while self.record() is None or not places.node.exists():
-            if daemon.poll() is not None or time.monotonic() > deadline:
-                raise LaunchError(
-                    "the pool did not come up", f"the last lines of {places.logs}/pool.log say why"
-                )
+            if not psutil.pid_exists(int(told.stdout)) or time.monotonic() > deadline:
+                said = f"the last lines of {places.logs}/pool.log say why"
+                raise LaunchError("the pool did not come up", said)
             time.sleep(0.01)
 
     def _end(self, record: Record, say: Say) -> None:

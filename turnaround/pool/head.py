@@ -39,7 +39,7 @@ class Head:
         self._gpus = gpus
         self._starting: list[subprocess.Popen[bytes]] = []  # ray start, boot
         self._vital: list[psutil.Process] = []
-        self._up = False
+        self.up = False  # its actors answer
         self._down_since: float | None = None
         self._failures = 0
         self.address = ""
@@ -47,7 +47,7 @@ class Head:
 
     def start(self) -> None:
         """Start Ray and, beside it, the process that will create the actors."""
-        self._up = False
+        self.up = False
         token = _token(self._places)
         if not token.exists():  # before the head: without one it would be open to everybody
             token.touch(mode=0o600)
@@ -80,7 +80,7 @@ class Head:
 
     def died(self) -> bool:
         """Ray is not there any more, or did not come up."""
-        if self._up:
+        if self.up:
             return not all(_alive(process) for process in self._vital)
         boot = self._starting[1]
         if boot.poll() is None:
@@ -92,10 +92,10 @@ class Head:
 
     def came_back(self) -> float | None:
         """Once after each start, when the actors answer: the seconds it was away, if it was."""
-        if self._up or self._starting[1].poll() != 0:
+        if self.up or self._starting[1].poll() != 0:
             return None
         self._vital = [p for p in psutil.Process().children() if _name(p) in _VITAL]
-        self._up = True
+        self.up = True
         self._failures = 0
         away, self._down_since = self._down_since, None
         return None if away is None else time.monotonic() - away

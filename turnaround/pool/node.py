@@ -155,9 +155,10 @@ class Node:
             recorders.ensure(self.places.home, run.tracking, run.interpreter)
 
     def _waiting(self) -> bool:
-        return any(gang.outcome is None for gang in self._gangs.values()) or bool(
-            self.journal.queue()
-        )
+        """There is work, or the head is still coming up."""
+        gangs = list(self._gangs.values())
+        working = any(gang.outcome is None for gang in gangs) or bool(self.journal.queue())
+        return working or not self.head.up
 
     def _idle(self) -> float:
         return time.monotonic() - self._busy

@@ -38,6 +38,7 @@ class Nursery:
         self._next: OnExit | None = (
             None  # of the fork under way: a child may exit before fork() returns
         )
+        self._gone = False
         self._line, theirs = socket.socketpair()
         environ = {**os.environ, "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "OMP_NUM_THREADS": "1"}
         with theirs, log.open("ab") as out:
@@ -56,14 +57,12 @@ class Nursery:
     @property
     def alive(self) -> bool:
         """It can still fork."""
-        return self.process.poll() is None
+        return not self._gone and self.process.poll() is None
 
     def fork(self, request: dict[str, Any], fds: list[int], on_exit: OnExit) -> int:
         """The new worker's pid; `on_exit` hears its exit code, negative for a signal."""
-        if not self._ready.wait(_IMPORTS) or not self.alive:
-            raise LaunchError(
-                "the forkserver did not come up", f"the last lines of {self._log} say why"
-            )
+        if not self._ready.wait(_IMPORTS) or self._gone:
+            raise self._failed()
         with self._lock:
             text = json.dumps({"fork": request}).encode() + b"\n"
             self._next = on_exit
@@ -71,10 +70,10 @@ class Nursery:
                 sent = socket.send_fds(self._line, [text], fds)
                 self._line.sendall(text[sent:])
             except OSError as error:
-                raise LaunchError(f"the forkserver is gone: {error}", "run it again") from error
+                raise self._failed() from error
             pid = self._forked.get()
             if pid is None:
-                raise LaunchError("the forkserver died while it forked", f"see {self._log}")
+                raise self._failed()
             return pid
 
     def close(self) -> None:
@@ -86,6 +85,11 @@ class Nursery:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def _failed(self) -> LaunchError:
+        lines = self._log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+        said = f"the forkserver of {self.process.args[0]} died: {lines[-1]}"  # type: ignore[index]  # a list
+        return LaunchError(said, f"{self._log} has the rest")
 
     def _listen(self) -> None:
         try:
@@ -111,6 +115,7 @@ class Nursery:
 
     def _bury(self) -> None:
         """The forkserver is gone, and its children with it."""
+        self._gone = True
         self._forked.put(None)
         self._ready.set()
         for pid in list(self._exits):

@@ -23,7 +23,8 @@ from turnaround.pool.places import Places, read_record
 from turnaround.spec import Event, Inventory, Plan, Status, from_dict
 
 log = logging.getLogger(__name__)
-_ENDS = {0: Status.SUCCEEDED, 75: Status.STOPPED}
+_STOPPED = dict.fromkeys((75, 130, 143), Status.STOPPED)
+_ENDS = {0: Status.SUCCEEDED, **_STOPPED}
 
 
 class Scheduler:

@@ -1,7 +1,7 @@
 """One run's way into MLflow: from its event file, in batches, each exactly once.
 
-How far it is stands in `tracking.json` in the run's folder, written after each batch. A recorder that dies
-between the two sends the last batch again, and MLflow keeps one of each.
+How far it is stands in `tracking.json` in the run's folder, written after each batch. A recorder
+that dies between the two sends the last batch again, and MLflow keeps one of each.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from itertools import chain, islice
 from pathlib import Path
 
 from turnaround.journal import Journal, Run, read_events
-from turnaround.spec import Event, Status
+from turnaround.spec import Event
 from turnaround.tracking import artifacts
+from turnaround.tracking.machine import Reading
 from turnaround.tracking.params import STATUS, key, life, params, tags
 from turnaround.tracking.store import Point, Store
 
 BATCH = 500  # events; MLflow writes 1,000 metrics in 0.1 s and refuses requests above 1 MB
-SAMPLES = 10_000  # readings of the machine that are kept while MLflow is away (27 hours)
+READINGS = 10_000  # readings of the machine that are kept while MLflow is away (27 hours)
 
 
 @dataclass
@@ -42,9 +43,11 @@ class Follower:
     def __init__(self, journal: Journal, run: str) -> None:
         self.journal = journal
         self.folder = journal.folder(run)
+        self._file = self.folder / "events.jsonl"
         self.progress = _load(self.folder / "tracking.json")
         self.store: Store | None = None  # in which the run is known to be
-        self.readings: deque[list[Point]] = deque(maxlen=SAMPLES)
+        self._readings: deque[list[Point]] = deque(maxlen=READINGS)
+        self._read = 0.0
 
     def advance(self, store: Store, run: Run) -> bool:
         """Write the next batch, and all else there is to say; whether more events wait."""
@@ -59,15 +62,22 @@ class Follower:
             self._turn(store, run)
         return False
 
-    def read(self, store: Store, run: Run, now: float) -> None:
+    def read(self, reading: Reading, run: Run) -> None:
         """Note what the machine does; it is written with the next batch."""
-        step = int(now - (run.started or now))
-        points = [Point(key(name), value, now, step) for name, value in store.machine().items()]
-        self.readings.append(points)
+        if reading.time > self._read:
+            self._read = reading.time
+            step = int(reading.time - (run.started or reading.time))  # seconds: no counter to lose
+            points = [Point(key(name), v, reading.time, step) for name, v in reading.values.items()]
+            self._readings.append(points)
 
     def waiting(self) -> int:
         """How many events are not in MLflow yet."""
-        return sum(1 for _ in self._events())
+        try:
+            with self._file.open("rb") as file:
+                file.seek(self.progress.offset)
+                return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        except FileNotFoundError:
+            return 0
 
     def _enter(self, store: Store, run: Run) -> bool:
         """Find or make the run in MLflow; False when it was deleted there."""
@@ -81,26 +91,33 @@ class Follower:
         return found is not None and found.info.lifecycle_stage == "active"
 
     def _describe(self, store: Store, run: Run) -> None:
-        """Params, tags and files of a new attempt. MLflow's params are for ever: changes become tags."""
+        """Params, tags and files of a new attempt. Params cannot change: what did becomes a tag."""
         plan = self.journal.plan(run.id)
         run_id = self.progress.run_id
         asked = params(plan)
         found = store.find(run_id)
         there = found.data.params if found else {}
         fresh = {name: value for name, value in asked.items() if name not in there}
-        changed = {f"resumed.{name}": value for name, value in asked.items() if there.get(name, value) != value}
+        changed = {
+            f"resumed.{name}": value
+            for name, value in asked.items()
+            if there.get(name, value) != value
+        }
         store.write(run_id, params=fresh, tags={**tags(run, plan), **changed})
         artifacts.before(store.client, run_id, plan, self.journal.root)
         self._save(dataclasses.replace(self.progress, attempt=run.attempt))
 
     def _forward(self, store: Store) -> bool:
         """Write one batch; whether it was a full one."""
-        taken = list(islice(self._events(), BATCH))
+        taken = list(islice(read_events(self._file, self.progress.offset), BATCH))
         steps = dict(self.progress.steps)
-        points = [*_points((event for event, _ in taken), steps), *chain.from_iterable(self.readings)]
+        points = [
+            *_points((event for event, _ in taken), steps),
+            *chain.from_iterable(self._readings),
+        ]
         if points:
             store.write(self.progress.run_id, points)
-            self.readings.clear()
+            self._readings.clear()
         if taken:
             self._save(dataclasses.replace(self.progress, offset=taken[-1][1], steps=steps))
         return len(taken) == BATCH
@@ -113,11 +130,8 @@ class Follower:
         store.write(run_id, tags=life(run))
         store.turn(run_id, STATUS[run.status], run.ended if run.status.over else None)
         self._save(dataclasses.replace(self.progress, status=run.status))
-        if run.status.over:
+        if run.status.over and self.journal.run(run.id) == run:  # and not resumed meanwhile
             self.journal.update(run.id, recorded=True)
-
-    def _events(self) -> Iterator[tuple[Event, int]]:
-        return read_events(self.folder / "events.jsonl", self.progress.offset)
 
     def _save(self, progress: Progress) -> None:
         fresh = self.folder / "tracking.json.new"
@@ -127,7 +141,7 @@ class Follower:
 
 
 def _points(events: Iterable[Event], steps: dict[str, int]) -> Iterator[Point]:
-    """The metrics in `events`. What a restarted attempt repeats, up to the last step of `steps`, is left out."""
+    """The metrics in `events`, less what a restarted attempt repeats: up to the last of `steps`."""
     for event in events:
         for name, value in _values(event):
             step = event.data["steps"] if event.kind == "summary" else event.data["step"]
@@ -139,7 +153,9 @@ def _points(events: Iterable[Event], steps: dict[str, int]) -> Iterator[Point]:
 def _values(event: Event) -> Iterator[tuple[str, float]]:
     data = event.data
     if event.kind == "metrics":
-        yield from ((key(f"{data['split']}/{name}"), value) for name, value in data["values"].items())
+        yield from (
+            (key(f"{data['split']}/{name}"), value) for name, value in data["values"].items()
+        )
         yield from ((name, data[name]) for name in ("epoch", "examples", "seconds") if name in data)
     elif event.kind == "summary":  # of the best parameters: a curve's last point is another thing
         for name, value in data["values"].items():

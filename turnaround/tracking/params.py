@@ -11,7 +11,17 @@ from turnaround.signature import canonical
 from turnaround.spec import Plan, Status, to_dict
 
 KEY, VALUE, TAG = 250, 6000, 5000  # characters that every MLflow backend takes
-GROUPS = ("recipe", "data", "optim", "layout", "update", "budget", "evaluate", "checkpoint", "cluster")
+GROUPS = (
+    "recipe",
+    "data",
+    "optim",
+    "layout",
+    "update",
+    "budget",
+    "evaluate",
+    "checkpoint",
+    "cluster",
+)
 SINGLE = ("seed", "precision")
 
 STATUS = {
@@ -26,7 +36,7 @@ STATUS = {
 
 
 def params(plan: Plan) -> dict[str, str]:
-    """The plan as `optim.lr`, `recipe.width`, …: words of the command line, the same for every run."""
+    """The plan as `optim.lr`, `recipe.width`, …: words of the command line, alike in every run."""
     fields = to_dict(plan)
     fields["recipe"] = {"name": plan.recipe.name, **plan.recipe.knobs}
     flat = {name: fields[name] for name in SINGLE}

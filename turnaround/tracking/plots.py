@@ -1,4 +1,4 @@
-"""A run's curves, one figure per name: loss over train and valid, each score over valid."""
+"""A run's curves, one figure per name: the loss, and each score that an evaluation found."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ Curve = dict[int, float]  # step → value
 
 
 def curves(events: Iterable[Event]) -> dict[str, dict[str, Curve]]:
-    """name → split → curve; a step that was repeated after a failure counts once, its last time."""
+    """name → split → curve. A step that was repeated after a failure counts once, its last time."""
     found: dict[str, dict[str, Curve]] = {}
     for event in events:
         if event.kind == "metrics":
             for name, value in event.data["values"].items():
                 splits = found.setdefault(name, {})
                 splits.setdefault(event.data["split"], {})[event.data["step"]] = value
-    return found
+    return {
+        name: splits
+        for name, splits in found.items()
+        if name == "loss" or splits.keys() - {"train"}
+    }
 
 
 def plot(name: str, splits: dict[str, Curve]) -> Figure:

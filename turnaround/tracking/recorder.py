@@ -2,54 +2,86 @@
 
     python -m turnaround.tracking.recorder --home $TURNAROUND_HOME --uri sqlite:////…/mlflow.db
 
-Training never waits for it and never hears of it. While MLflow is away (a server down, a disk read-only) it
-tries again, at last every ten seconds; events wait on disk. It ends itself when nothing is left to record.
+Training never waits for it and never hears of it. While MLflow is away (a server down, a disk
+read-only) it tries again, in the end every ten seconds; events wait on disk. It leaves when nothing
+is left to record.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
-import json
 import logging
 import os
+import select
 import signal
 import time
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turnaround.journal import Journal, Run
-from turnaround.spec import Status
-from turnaround.tracking.start import ENVIRON, Files, Lag, files
+from turnaround.tracking.start import ENVIRON, Lock, files
 
 if TYPE_CHECKING:
-    from turnaround.tracking.follower import Follower
-    from turnaround.tracking.store import Store
+    from turnaround.tracking.rounds import Rounds
 
-logger = logging.getLogger(__name__)
-
-LINGER = 30.0  # seconds it stays when nothing is left, for the next run to find it warm
-PATIENCE = 3600.0  # seconds without success after which it leaves the rest to the next recorder
-ROUND, SLOWEST = 1.0, 10.0  # seconds between two rounds: when all is well, after many failures
+LINGER = 30.0  # seconds it stays when nothing is left, so that the next run finds it warm
+PATIENCE = 3600.0  # seconds of failure after which it leaves finished runs to the next recorder
 NICE = 10  # training goes first
-ENDS = (signal.SIGTERM, signal.SIGINT)
-WAITING = "tracking=? AND recorded=0 AND status NOT IN ('PLANNED','QUEUED','PENDING')"
 
 
-def main() -> int:
-    """Record until nothing is left; 0 at once when another recorder does."""
-    words = argparse.ArgumentParser(prog="turnaround.tracking.recorder")
+def main() -> None:
+    """Record until nothing is left; leave at once when another recorder is at it."""
+    words = argparse.ArgumentParser(prog="python -m turnaround.tracking.recorder")
     words.add_argument("--home", type=Path, required=True)
     words.add_argument("--uri", required=True)
     words.add_argument("--linger", type=float, default=LINGER)
     asked = words.parse_args()
+    told = _told()
+    lock = Lock(files(asked.home, asked.uri).lock)
+    while lock.take():
+        rounds = _rounds(asked.home, asked.uri)
+        done = _work(rounds, lock, told, asked.linger)
+        lock.release()
+        if not (done and rounds.left()):  # a run may have come whose launcher found the lock taken
+            return
+
+
+def _work(rounds: Rounds, lock: Lock, told: Callable[[float], bool], linger: float) -> bool:
+    """Go round until nothing was left for `linger` seconds; False if it ends for other reasons."""
+    busy = time.monotonic()
+    while lock.stands():  # a home that was removed needs no recorder
+        left = rounds.go()
+        now = time.monotonic()
+        busy = now if left else busy
+        if now - busy > linger:
+            return True
+        if rounds.failing > PATIENCE and not rounds.running:
+            return False
+        if told(rounds.pause):
+            rounds.go()
+            return False
+    return False
+
+
+def _rounds(home: Path, uri: str) -> Rounds:
+    """Imported under the lock: who comes second must not pay for MLflow (1.4 to 3 s)."""
     os.environ.update(ENVIRON)
+    os.nice(NICE)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    mine = files(asked.home, asked.uri)
-    with Lock(mine.lock) as lock:
-        if lock.held:
-            os.nice(NICE)
-            signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)  # asked for between two rounds, in `_pause`
-            Recorder(asked.home, asked.uri, mine).work(lock, asked.linger)
-    return 0
+    from turnaround.tracking.rounds import Rounds
+
+    return Rounds(home, uri)
+
+
+def _told() -> Callable[[float], bool]:
+    """A sleep that a signal to end cuts short; it says whether there was one."""
+    wake, waker = os.pipe()
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: None)  # a batch under way is finished first
+    return lambda seconds: bool(select.select([wake], [], [], seconds)[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,15 @@
 """The recorder seen from outside: started when it is needed, found, asked how far it is, ended.
 
-    ensure(home(), plan.tracking.uri, plan.place.interpreter)    # after a run was submitted or went on
-    lag(home(), uri)                                             # what has not reached MLflow, and why
+    ensure(home(), plan.tracking.uri, plan.place.interpreter)   # a run was submitted, or goes on
+    lag(home(), uri)                                            # what is not in MLflow yet, and why
 
-There is one recorder per `$TURNAROUND_HOME` and tracking URI: it holds a lock on a file for as long as it
-lives. Nothing here imports mlflow (1.4 to 3 s).
+There is one recorder per `$TURNAROUND_HOME` and tracking URI: it holds a lock on a file for as long
+as it lives. Nothing here imports mlflow (1.4 to 3 s).
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -82,7 +83,7 @@ def ensure(home: Path, uri: str, interpreter: str) -> None:
 
 
 def lag(home: Path, uri: str) -> Lag | None:
-    """What the recorder of `uri` last said it could not write; None when it wrote all it had seen."""
+    """What the recorder of `uri` could not write when it last tried; None when it could."""
     try:
         fields = json.loads(files(home, uri).state.read_text())
         return Lag(**fields) if fields["error"] else None
@@ -91,7 +92,7 @@ def lag(home: Path, uri: str) -> Lag | None:
 
 
 def stop(home: Path, patience: float = 5.0) -> list[int]:
-    """End all recorders below `home` and name their process ids; what they had left stays on disk."""
+    """End all recorders of `home` and name their process ids; what they had left stays on disk."""
     locks = sorted((home / "pool").glob("recorder-*.lock"))
     held = {lock: pid for lock in locks if (pid := holder(lock))}
     for pid in held.values():
@@ -108,7 +109,7 @@ def stop(home: Path, patience: float = 5.0) -> list[int]:
 def holder(lock: Path) -> int | None:
     """The process that holds `lock`, or None."""
     try:
-        with lock.open("r+") as file:
+        with lock.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return None
@@ -117,8 +118,36 @@ def holder(lock: Path) -> int | None:
     return None
 
 
+class Lock:
+    """A file that one process holds for as long as it lives; its process id stands in it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def take(self) -> bool:
+        """Hold it from now on; False when another process does."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+        return True
+
+    def release(self) -> None:
+        """Let another process have it."""
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def stands(self) -> bool:
+        """Whether the file is still there for others to see."""
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
+
+
 def _kill(pid: int, how: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
         os.kill(pid, how)
-    except ProcessLookupError:
-        pass  # it ended by itself meanwhile

@@ -1,9 +1,9 @@
 """`layout=single`: one replica on one device. The base of every other layout, and complete.
 
-    layout = Layout(world)
-    model = layout.wrap(recipe.model())
-    loss = layout.gradients(model, forward, last=True)   # summed into the parameters' .grad
-    loss = layout.sum(loss)                              # over all ranks
+layout = Layout(world)
+model = layout.wrap(recipe.model())
+loss = layout.gradients(model, forward, last=True)   # summed into the parameters' .grad
+loss = layout.sum(loss)                              # over all ranks
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -46,12 +47,16 @@ class Layout:
         After the `last` of a step they are the sum over all ranks.
         """
         loss = forward(model)
-        loss.sum.backward()
+        torch.autograd.backward(loss.sum)
         return loss.values.detach().double()
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum of `values` over all that read different examples."""
         return values
+
+    def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The same for named sums that not every rank may have."""
+        return sums
 
     def state_dict(self, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
         """What they need to go on, by the names of the parameters."""
@@ -59,13 +64,16 @@ class Layout:
         state = {names[i]: value for i, value in optimizer.state_dict()["state"].items()}
         return {"model": model.state_dict(), "optimizer": state}
 
-    def load_state_dict(self, model: nn.Module, optimizer: Optimizer, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
+    def load_state_dict(
+        self, model: nn.Module, optimizer: Optimizer, state: dict[str, Any]
+    ) -> None:
+        """The inverse of `state_dict`; the optimizer's settings stay as the plan says."""
         names = _names(model := self.whole(model), optimizer)
         model.load_state_dict(state["model"])
-        groups = optimizer.state_dict()["param_groups"]  # the plan's, not the checkpoint's
-        by_number = {i: state["optimizer"][name] for i, name in names.items() if name in state["optimizer"]}
-        optimizer.load_state_dict({"state": by_number, "param_groups": groups})
+        saved = state["optimizer"]
+        moments = {i: saved[name] for i, name in names.items() if name in saved}
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
 def _names(model: nn.Module, optimizer: Optimizer) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""`layout=ddp`: a replica on each device, each reads its share of the batch, gradients are added up.
+"""`layout=ddp`: a replica on each device reads its share of the batch; gradients are added up.
 
 Torch's DistributedDataParallel does the adding, bucket by bucket while backward still runs.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -22,22 +23,24 @@ class Layout(base.Layout):
 
     def whole(self, model: nn.Module) -> nn.Module:
         """The model as the recipe wrote it."""
-        assert isinstance(model, DistributedDataParallel)  # `wrap` made it
-        whole: nn.Module = model.module
-        return whole
+        return model.get_submodule("module")
 
     def reader(self) -> tuple[int, int]:
         """Each rank reads its share of every batch."""
         return self.world.rank, self.world.size
 
     def gradients(self, model: nn.Module, forward: base.Forward, last: bool) -> Tensor:
-        """Add the gradients of one micro-batch; torch would average over ranks, the loss undoes that."""
+        """Add the gradients of one micro-batch; the last one's backward also adds up the ranks'."""
         assert isinstance(model, DistributedDataParallel)  # `wrap` made it
         with contextlib.nullcontext() if last else model.no_sync():
             loss = forward(model)
-            (loss.sum * self.world.size).backward()  # exact: torch divides by the same power of two
+            torch.autograd.backward(loss.sum * self.world.size)  # torch will divide by it
         return loss.values.detach().double()
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over ranks."""
         return self.world.sum(values)
+
+    def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The same for named sums that not every rank may have."""
+        return self.world.total(sums)

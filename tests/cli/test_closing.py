@@ -1,0 +1,75 @@
+from collections.abc import Callable
+
+from turnaround.cli.closing import closing
+from turnaround.cli.tail import latest
+from turnaround.journal import Journal, Run
+from turnaround.spec import Status
+
+RUN = "seq2seq-aaaaa"
+
+
+def told(journal: Journal, run: Run) -> str:
+    return closing(journal, run, latest(journal, run))
+
+
+def test_a_run_that_went_well(journal: Journal, trained: Callable[..., Run]) -> None:
+    assert told(journal, trained(RUN, tracking="sqlite:////project/mlflow.db")) == (
+        "seq2seq-aaaaa SUCCEEDED after 2m31s at step 3,000 (192,000 examples): budget\n"
+        "\n"
+        "  valid  loss 0.6412  bleu 71.31\n"
+        "  test   loss 0.65  bleu 70.04\n"
+        "\n"
+        "  source  the small cat sleeps\n"
+        "  target  le petit chat dort\n"
+        "  model   le petit chat dort\n"
+        "\n"
+        "  files   ~/home/runs/seq2seq-aaaaa\n"
+        "  use it  turnaround try seq2seq-aaaaa\n"
+        "  pages   turnaround ui"
+    )
+
+
+def test_a_run_that_failed_shows_its_traceback_and_advice(journal, submit, event) -> None:
+    submit(RUN, Status.RUNNING)
+    traceback = 'Traceback\n  File "recipes/mine.py", line 3, in loss\nValueError: shapes differ\n'
+    journal.append(
+        RUN, event("error", message="ValueError: shapes differ", hint="look", traceback=traceback)
+    )
+    journal.mark(RUN, Status.FAILED, "ValueError: shapes differ", attempt=1, exit_code=1)
+    journal.update(RUN, started=100.0, ended=103.0)
+    assert told(journal, journal.run(RUN)) == (
+        "seq2seq-aaaaa FAILED after 3.0s\n"
+        "\n"
+        "Traceback\n"
+        '  File "recipes/mine.py", line 3, in loss\n'
+        "ValueError: shapes differ\n"
+        "  → look\n"
+        "\n"
+        "  files   ~/home/runs/seq2seq-aaaaa\n"
+        "  log     turnaround logs seq2seq-aaaaa\n"
+        "  go on   turnaround resume seq2seq-aaaaa"
+    )
+
+
+def test_a_run_that_failed_without_a_word_shows_the_end_of_its_log(journal, submit) -> None:
+    submit(RUN, Status.FAILED, reason="killed by SIGKILL", exit_code=3)
+    (journal.folder(RUN) / "log.txt").write_text("".join(f"line {n}\n" for n in range(40)))
+    lines = told(journal, journal.run(RUN)).splitlines()
+    assert lines[0].endswith(": killed by SIGKILL")
+    assert lines[2:14] == [f"  line {n}" for n in range(28, 40)]
+
+
+def test_a_run_that_was_stopped_says_how_to_go_on(journal, submit, training) -> None:
+    submit(RUN, Status.RUNNING)
+    journal.append(RUN, *training())
+    journal.mark(RUN, Status.STOPPED, "stopped with Ctrl-C", attempt=1, exit_code=75)
+    journal.update(RUN, started=100.0, ended=172.0)
+    assert told(journal, journal.run(RUN)) == (
+        "seq2seq-aaaaa STOPPED after 1m12s at step 1,620 (103,680 examples): stopped with Ctrl-C\n"
+        "\n"
+        "  valid  loss 0.6412  bleu 71.31\n"
+        "\n"
+        "  files   ~/home/runs/seq2seq-aaaaa\n"
+        "  log     turnaround logs seq2seq-aaaaa\n"
+        "  go on   turnaround resume seq2seq-aaaaa"
+    )

@@ -1,0 +1,111 @@
+import importlib
+import keyword
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from turnaround import __version__
+from turnaround.cli import main
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def shell(*words: str, **more) -> subprocess.CompletedProcess[str]:
+    """`turnaround WORDS` as a process of its own."""
+    command = [sys.executable, "-m", "turnaround", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **more)
+
+
+def test_help_lists_every_verb_in_its_group(ask) -> None:
+    said = ask("--help")
+    assert said.code == 0
+    assert said.out.endswith(
+        "Ask:\n"
+        "  run       train a recipe and watch it learn\n"
+        "  plan      show what a run would do, without doing it\n"
+        "  recipes   list the recipes, or one recipe's knobs\n"
+        "\n"
+        "Look:\n"
+        "  ls        list runs, newest first\n"
+        "  show      everything about one run\n"
+        "  logs      what a run's processes printed\n"
+        "  watch     attach the live view to a run\n"
+        "  try       use a trained model from standard input\n"
+        "  ui        open the MLflow pages of this project's runs\n"
+        "\n"
+        "Steer:\n"
+        "  stop      save a run and stop it\n"
+        "  resume    continue a stopped or failed run\n"
+        "  rm        forget a run and delete its files\n"
+        "  gc        free the space that no run needs\n"
+        "\n"
+        "Machine:\n"
+        "  up        start this machine's pool\n"
+        "  down      stop this machine's pool\n"
+        "  doctor    check this machine, and say what to do\n"
+        "  complete  set up completion in your shell\n"
+    )
+
+
+def test_no_words_are_a_cry_for_help(ask) -> None:
+    assert ask() == ask("--help")
+
+
+def test_the_version_is_the_packages(ask) -> None:
+    assert ask("--version").out == f"turnaround {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", main.VERBS)
+def test_every_verb_has_a_function_and_examples(ask, verb: str) -> None:
+    said = ask(verb, "--help")
+    assert said.code == 0
+    assert f"\n  turnaround {verb}" in said.out, "an example that can be pasted"
+    name = verb + "_" * keyword.iskeyword(verb)
+    assert callable(getattr(importlib.import_module(f"turnaround.cli.{name}"), name))
+
+
+def test_a_word_that_is_no_verb_names_near_ones(ask) -> None:
+    said = ask("rn", "recipe=seq2seq")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        "ConfigError: turnaround rn is not one of the verbs\n"
+        "  → did you mean run or rm?  (complete, doctor, down, gc, logs, ls, plan, recipes, resume,"
+        " rm, run, show, stop, try, ui, up, watch)\n"
+    )
+
+
+def test_a_wrong_option_says_where_help_is(ask) -> None:
+    said = ask("ls", "--limt", "3")
+    assert said.code == 2
+    assert said.err == (
+        "UsageError: turnaround ls: No such option: --limt (Possible options: --limit)\n"
+        "  → turnaround ls --help\n"
+    )
+
+
+def test_a_missing_word_says_which(ask) -> None:
+    said = ask("show")
+    assert said.code == 2
+    assert said.err == (
+        "UsageError: turnaround show: Missing argument 'RUN'.\n  → turnaround show --help\n"
+    )
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    words = f"{sys.executable} -m turnaround --help | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip() in ("0", "141"), done.stderr) == (True, "")
+
+
+def test_a_terminal_without_unicode_gets_question_marks() -> None:
+    done = shell("rn", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 2
+    assert "  ? did you mean run" in done.stderr
+
+
+def test_every_verb_is_documented_beside_its_name() -> None:
+    rooms = {path.stem.rstrip("_") for path in (REPOSITORY / "turnaround" / "cli").glob("*.py")}
+    assert set(main.VERBS) <= rooms

@@ -1,0 +1,45 @@
+import pytest
+
+from turnaround.spec import Status
+
+RUN = "seq2seq-aaaaa"
+
+
+def test_a_run_is_deleted_with_its_files(ask, trained, journal) -> None:
+    trained(RUN)
+    said = ask("rm", "--yes", "seq2seq-a")
+    assert (said.code, said.out) == (0, f"deleted {RUN}\n")
+    assert not journal.folder(RUN).exists()
+    assert journal.runs() == []
+
+
+def test_without_anybody_to_ask_nothing_is_deleted(ask, trained, journal, monkeypatch) -> None:
+    trained(RUN)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    said = ask("rm", RUN)
+    assert said.code == 2
+    assert said.err.startswith(f"ConfigError: rm would delete {RUN} (")
+    assert said.err.endswith("and nobody is there to ask\n  → add --yes\n")
+    assert journal.folder(RUN).exists()
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_person_is_asked(ask, trained, journal, monkeypatch, answer) -> None:
+    trained(RUN, recorded=False)
+    asked = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", lambda text: asked.append(text) or answer)
+    ask("rm", RUN)
+    assert asked[0].endswith(f"? (MLflow has not got all of {RUN} yet)")
+    assert journal.folder(RUN).exists() is not answer
+
+
+def test_a_running_run_is_refused_and_nothing_else_deleted(ask, trained, submit, journal) -> None:
+    trained(RUN)
+    submit("seq2seq-bbbbb", Status.RUNNING)
+    said = ask("rm", "--yes", RUN, "seq2seq-bbbbb")
+    assert said.code == 2
+    assert said.err == (
+        "JournalError: run seq2seq-bbbbb is RUNNING\n  → turnaround stop seq2seq-bbbbb first\n"
+    )
+    assert journal.folder(RUN).exists()

@@ -1,0 +1,82 @@
+import json
+from dataclasses import replace
+from datetime import datetime
+
+from turnaround.journal import Journal
+from turnaround.signature import signature
+from turnaround.spec import Tracking
+
+URI = "sqlite:////project/mlflow.db"
+
+
+def test_everything_about_a_run_is_shown(ask, trained, plan) -> None:
+    tracked = replace(
+        plan,
+        name="wide",
+        tags={"team": "nlp"},
+        tracking=Tracking(uri=URI),
+        place=replace(plan.place, git_sha="0123456789abcdef", dirty=True),
+    )
+    trained("seq2seq-aaaaa", tracked, submitted=1_700_000_000.0)
+    said = ask("show", "seq2seq-a")
+    head, _, facts = said.out.rpartition("\n\n")
+    assert said.code == 0
+    assert head.startswith(
+        "seq2seq-aaaaa SUCCEEDED after 2m31s at step 3,000 (192,000 examples): budget"
+    )
+    asked = f"{datetime.fromtimestamp(1_700_000_000).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    ago = facts.partition(f"{asked} (")[2].partition(" ago")[0]
+    assert facts == (
+        "  recipe     seq2seq width=64\n"
+        "  data       batch=64 bucket=1\n"
+        "  optim      adam lr=0.001 momentum=0.9 betas=[0.9, 0.999] eps=1e-08 weight_decay=0.0"
+        " schedule=constant warmup=0 floor=0.0 halve_after=0.67 halve_every=0.07\n"
+        "  layout     single\n"
+        "  update     sync accumulate=1\n"
+        "  budget     steps=3000\n"
+        "  seed       0, fp32\n"
+        "  cluster    pool device=cpu threads=1 priority=0 retries=3\n"
+        "  name       wide\n"
+        "  tags       team=nlp\n"
+        f"  asked      {asked} ({ago} ago)\n"
+        "  attempts   1\n"
+        "  signature  5eed5eed5eed5eed\n"
+        "  code       git 0123456789ab with changes, recipes/seq2seq.py of /project\n"
+        f"  mlflow     experiment seq2seq in {URI}; still being written\n"
+    )
+
+
+def test_json_holds_row_plan_and_numbers(ask, trained, journal: Journal) -> None:
+    trained("seq2seq-aaaaa")
+    told = json.loads(ask("show", "seq2seq-aaaaa", "--json").out)
+    assert told["plan"]["optim"]["lr"] == 0.001
+    assert told["values"]["test/bleu"] == 70.04
+    assert told["folder"] == str(journal.folder("seq2seq-aaaaa"))
+    assert (told["status"], told["exit_code"], told["step"]) == ("SUCCEEDED", 0, 3000)
+
+
+def test_what_mlflow_has_not_got_is_told(ask, trained, journal: Journal, plan) -> None:
+    trained("seq2seq-aaaaa", replace(plan, tracking=Tracking(uri=URI)))
+    state = journal.root / "pool" / f"recorder-{signature(URI)}.json"
+    state.parent.mkdir(parents=True)
+    state.write_text(json.dumps({"uri": URI, "behind": 1200, "since": 1.0, "error": "disk full"}))
+    assert "; 1,200 events wait for it: disk full\n" in ask("show", "seq2seq-aaaaa").out
+
+
+def test_a_run_that_is_not_there_names_near_ones(ask, submit) -> None:
+    submit("seq2seq-aaaaa")
+    said = ask("show", "seq2sek-aaaaa")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        "JournalError: run seq2sek-aaaaa is not in the journal\n"
+        "  → did you mean seq2seq-aaaaa?  (seq2seq-aaaaa)\n"
+    )
+
+
+def test_an_ambiguous_run_names_both(ask, submit) -> None:
+    submit("seq2seq-aaaaa")
+    submit("seq2seq-aabbb")
+    said = ask("show", "seq2seq-aa")
+    assert said.code == 2
+    assert said.err.endswith("  → give more of its id\n")
+    assert "is ambiguous: " in said.err

@@ -1,0 +1,90 @@
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from turnaround.cli.steer import InlineSteer, PoolSteer, settle, steer
+from turnaround.errors import JournalError
+from turnaround.journal import Journal, Run
+from turnaround.launch.pool import Pool
+from turnaround.pool.places import Record, write_record
+from turnaround.spec import Status
+
+RUN = "seq2seq-aaaaa"
+DEAD = "1:12345.0"  # process 1 did not start then
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that can own a run."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def inline(submit, plan) -> Callable[[str], Run]:
+    """A run that an owner carries out in its own process."""
+
+    def make(owner: str) -> Run:
+        asked = replace(plan, cluster=replace(plan.cluster, name="inline"))
+        return submit(RUN, Status.RUNNING, asked, owner=owner)
+
+    return make
+
+
+def test_an_inline_run_whose_process_was_killed_is_stopped(journal: Journal, inline) -> None:
+    settled = settle(journal, inline(DEAD))
+    assert (settled.status, settled.reason) == (Status.STOPPED, "its process was killed")
+    assert settled.exit_code == 75
+
+
+def test_an_inline_run_whose_process_lives_is_left_alone(journal, inline, sleeper) -> None:
+    owner = f"{sleeper.pid}:{psutil.Process(sleeper.pid).create_time()}"
+    assert settle(journal, inline(owner)).status is Status.RUNNING
+
+
+def test_stopping_an_inline_run_tells_its_owner(journal, inline, sleeper) -> None:
+    run = inline(f"{sleeper.pid}:{psutil.Process(sleeper.pid).create_time()}")
+    assert isinstance(steer(journal, run), InlineSteer)
+    steer(journal, run).stop(run)
+    assert sleeper.wait(5) == -15
+
+
+def test_stopping_a_run_of_a_dead_owner_is_refused(journal, inline) -> None:
+    run = inline(DEAD)
+    with pytest.raises(JournalError, match="carried out by nobody"):
+        steer(journal, run).stop(run)
+
+
+def test_a_run_of_the_pool_is_never_settled_from_here(journal, submit) -> None:
+    assert settle(journal, submit(RUN, Status.RUNNING)).status is Status.RUNNING
+
+
+def test_stopping_without_a_pool_writes_it_down(journal, submit) -> None:
+    run = submit(RUN)
+    steer(journal, run).stop(run, "stopped with turnaround stop")
+    assert journal.run(RUN).status is Status.STOPPED
+    assert journal.run(RUN).exit_code == 75
+
+
+def test_a_pool_that_was_taken_down_is_left_down(journal, submit) -> None:
+    said: list[str] = []
+    assert not PoolSteer(Pool(journal.root)).tend(submit(RUN), said.append)
+    assert said == [f"the pool is down and {RUN} waits for it: turnaround up"]
+
+
+def test_a_pool_that_was_killed_is_started_again(journal, submit, monkeypatch) -> None:
+    started: list[bool] = []
+    monkeypatch.setattr(PoolSteer, "start", lambda self, say: started.append(True))
+    pool = Pool(journal.root)
+    write_record(pool.places, Record(1, 12345.0, 1, "0", sys.executable, 1, 0, 60.0, 0.0))
+    said: list[str] = []
+    assert PoolSteer(pool).tend(submit(RUN), said.append)
+    assert started == [True]
+    assert said == [
+        "the pool was killed: starting another, where the run goes on from its last checkpoint"
+    ]

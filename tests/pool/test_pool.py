@@ -1,0 +1,290 @@
+"""The warm pool, real: a Ray head, forked workers, and what happens when parts of it are killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import projects
+from tests.projects import TWO, over, planned, until
+from turnaround.launch.pool import Pool
+from turnaround.pool.places import Record
+from turnaround.spec import Plan, Status
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
+SLOW = "recipe.pause=0.05"
+
+
+@pytest.fixture(scope="module")
+def pool(home: Path) -> Pool:
+    """One pool for the whole test run; its end is told to it by tests/conftest.py."""
+    pool = Pool(home)
+    pool.ensure(print, TWO)
+    return pool
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return projects.make_project(tmp_path / "project")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Pool]:
+    """A pool of the test's own, not up yet."""
+    pool = Pool(tmp_path / "home")
+    yield pool
+    pool.down(print)
+
+
+def submit(pool: Pool, plan: Plan) -> str:
+    return pool.submit(plan, again=True)[0].id
+
+
+def kinds(pool: Pool, run: str, kind: str) -> list[dict[str, object]]:
+    return [event.data for event in pool.journal.events(run) if event.kind == kind]
+
+
+def said(pool: Pool, run: str) -> str:
+    return " | ".join(str(data["message"]) for data in kinds(pool, run, "notice"))
+
+
+def part(pool: Pool, name: str) -> psutil.Process:
+    """A process of the Ray head."""
+    record = pool.record()
+    assert record is not None
+    for process in psutil.Process(record.pid).children(recursive=True):
+        if process.name() == name:
+            return process
+    raise AssertionError(f"no {name}")
+
+
+def worker(pool: Pool, run: str, rank: int = 0) -> psutil.Process:
+    up = [event for event in pool.journal.events(run) if event.kind == "worker"]
+    return psutil.Process([event.data["pid"] for event in up if event.rank == rank][-1])
+
+
+def steps(pool: Pool, run: str, attempt: int) -> list[int]:
+    """Steps whose training metrics or checkpoints an attempt reported."""
+    found = [e for e in pool.journal.events(run) if e.kind in ("metrics", "checkpoint")]
+    return [e.data["step"] for e in found if e.attempt == attempt]
+
+
+def has_checkpoint(pool: Pool) -> object:
+    return lambda row: bool(kinds(pool, row.id, "checkpoint"))
+
+
+# ── the everyday ──
+
+
+def test_a_run_trains_and_its_answer_is_in_the_journal(
+    pool: Pool, project: Path, home: Path
+) -> None:
+    run = over(pool, submit(pool, planned(project, home)))
+    assert (run.status, run.exit_code) == (Status.SUCCEEDED, 0), run.reason
+    assert run.summary["steps"] == 40
+
+
+def test_a_gang_of_two_trains(pool: Pool, project: Path, home: Path) -> None:
+    run = over(pool, submit(pool, planned(project, home, "layout=ddp", "layout.replicate=2")))
+    assert run.status is Status.SUCCEEDED, run.reason
+    assert {e.rank for e in pool.journal.events(run.id) if e.kind == "worker"} == {0, 1}
+
+
+def test_an_edit_is_used_by_the_next_run_and_not_by_one_that_waits(
+    pool: Pool, project: Path, home: Path
+) -> None:
+    file = project / "recipes" / "steady.py"
+    both = submit(pool, planned(project, home, "layout=ddp", "layout.replicate=2", SLOW))
+    waiting = submit(pool, planned(project, home))  # queued behind the gang that holds both cores
+    file.write_text(projects.STEADY + '\n\nprint("edited")\n')
+    edited = submit(pool, planned(project, home))
+    for run in (both, waiting, edited):
+        assert over(pool, run).status is Status.SUCCEEDED
+    logs = [(pool.journal.folder(run) / "log.txt").read_text() for run in (waiting, edited)]
+    assert ["edited" in log for log in logs] == [False, True]
+
+
+def test_the_same_question_is_not_queued_twice(pool: Pool, project: Path, home: Path) -> None:
+    plan = planned(project, home, "seed=77")
+    first, known = pool.submit(plan)
+    second, known_now = pool.submit(plan)
+    assert (second.id, known, known_now) == (first.id, False, True)
+    over(pool, first.id)
+
+
+def test_a_recipe_that_raises_fails_without_another_attempt(
+    pool: Pool, project: Path, home: Path
+) -> None:
+    broken = projects.STEADY.replace("time.sleep(self.config.pause)", "raise KeyError('mine')")
+    (project / "recipes" / "steady.py").write_text(broken)
+    run = over(pool, submit(pool, planned(project, home)))
+    assert (run.status, run.exit_code, run.attempt) == (Status.FAILED, 1, 1)
+    assert "mine" in run.reason
+
+
+def test_a_stopped_run_is_saved_and_resumes_to_its_end(
+    pool: Pool, project: Path, home: Path
+) -> None:
+    run = submit(pool, planned(project, home, SLOW, "evaluate.every=5"))
+    until(pool, run, has_checkpoint(pool))
+    pool.stop(run)
+    stopped = over(pool, run)
+    assert (stopped.status, stopped.exit_code) == (Status.STOPPED, 75)
+    pool.resume(run)
+    done = over(pool, run)
+    assert (done.status, done.attempt) == (Status.SUCCEEDED, 2)
+    assert min(steps(pool, run, attempt=2)) > 5
+
+
+def test_a_queued_run_can_be_stopped(pool: Pool, project: Path, home: Path) -> None:
+    both = submit(pool, planned(project, home, "layout=ddp", "layout.replicate=2", SLOW))
+    waiting = submit(pool, planned(project, home, "seed=5"))
+    until(pool, waiting, lambda row: "waits for" in row.reason)
+    pool.stop(waiting)
+    assert over(pool, waiting).status is Status.STOPPED
+    pool.stop(both)
+    assert over(pool, both).status is Status.STOPPED
+
+
+def test_higher_priority_goes_first(pool: Pool, project: Path, home: Path) -> None:
+    both = submit(pool, planned(project, home, "layout=ddp", "layout.replicate=2", SLOW))
+    two = ("layout=ddp", "layout.replicate=2")
+    low = submit(pool, planned(project, home, *two, "seed=1"))
+    high = submit(pool, planned(project, home, *two, "seed=2", "cluster.priority=3"))
+    ends = {run: over(pool, run).started for run in (both, low, high)}
+    assert ends[both] < ends[high] < ends[low]  # type: ignore[operator]  # all have started
+
+
+# ── faults ──
+
+
+@pytest.mark.parametrize("layout", [(), ("layout=ddp", "layout.replicate=2")])
+def test_a_killed_worker_is_replaced_and_goes_on_from_the_last_checkpoint(
+    pool: Pool, project: Path, home: Path, layout: tuple[str, ...]
+) -> None:
+    words = (SLOW, "evaluate.every=10", *layout)
+    run = submit(pool, planned(project, home, *words))
+    until(pool, run, has_checkpoint(pool))
+    saved = max(int(str(data["step"])) for data in kinds(pool, run, "checkpoint"))
+    worker(pool, run, rank=len(layout) // 2).kill()
+    done = over(pool, run)
+    assert (done.status, done.attempt, done.failures) == (Status.SUCCEEDED, 2, 1), done.reason
+    assert "died (SIGKILL); restart 1/3 from the last checkpoint" in said(pool, run)
+    assert min(steps(pool, run, attempt=2)) > saved - 1
+    undisturbed = over(pool, submit(pool, planned(project, home, *words)))
+    assert done.summary["values"] == undisturbed.summary["values"]
+
+
+def test_a_run_goes_on_and_the_queue_is_kept_when_the_ray_head_is_killed(
+    pool: Pool, project: Path, home: Path
+) -> None:
+    training = submit(pool, planned(project, home, SLOW, "budget.steps=80", "layout=ddp"))
+    waiting = submit(pool, planned(project, home, "seed=6"))
+    until(pool, training, lambda row: row.status is Status.RUNNING)
+    part(pool, "gcs_server").kill()
+    part(pool, "raylet").kill()
+    done = [over(pool, run) for run in (training, waiting)]
+    assert [(row.status, row.attempt) for row in done] == [(Status.SUCCEEDED, 1)] * 2
+    assert "the Ray head died and is being restarted" in said(pool, training)
+    assert "the Ray head died and is being restarted" in said(pool, waiting)
+
+
+def test_a_killed_scheduler_comes_back_with_its_queue(
+    pool: Pool, project: Path, home: Path
+) -> None:
+    both = submit(pool, planned(project, home, "layout=ddp", "layout.replicate=2", SLOW))
+    waiting = submit(pool, planned(project, home, "seed=7"))
+    until(pool, both, lambda row: row.status is Status.RUNNING)
+    part(pool, "ray::Scheduler").kill()
+    for run in (both, waiting):
+        row = over(pool, run)
+        assert (row.status, row.attempt) == (Status.SUCCEEDED, 1)
+
+
+# ── coming and going ──
+
+
+def test_two_cold_starts_at_once_start_one_pool(own: Pool) -> None:
+    words = (
+        "import sys; from pathlib import Path; from turnaround.launch.pool import Pool;"
+        "from turnaround.spec import Inventory; pool = Pool(Path(sys.argv[1]));"
+        "pool.ensure(lambda text: None, Inventory(2, 0)); print(pool.record().pid)"
+    )
+    command = [sys.executable, "-c", words, str(own.places.home)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    pids = {process.communicate(timeout=120)[0] for process in both}
+    assert len(pids) == 1
+
+
+def test_a_pool_that_is_killed_whole_is_replaced_and_its_run_goes_on(
+    own: Pool, project: Path
+) -> None:
+    own.ensure(print, TWO)
+    run = submit(own, planned(project, own.places.home, SLOW, "evaluate.every=10"))
+    until(own, run, has_checkpoint(own))
+    first = own.record()
+    assert first is not None
+    psutil.Process(first.pid).kill()
+    own.ensure(print, TWO)
+    done = over(own, run)
+    assert (done.status, done.attempt) == (Status.SUCCEEDED, 2)
+    assert min(steps(own, run, attempt=2)) >= 10
+
+
+def test_down_leaves_no_process_and_keeps_running_runs(own: Pool, project: Path) -> None:
+    own.ensure(print, TWO)
+    record = own.record()
+    assert record is not None
+    ours = [psutil.Process(record.pid), *psutil.Process(record.pid).children(recursive=True)]
+    run = submit(own, planned(project, own.places.home, SLOW, "evaluate.every=5"))
+    until(own, run, has_checkpoint(own))
+    assert own.down(print)
+    _, left = psutil.wait_procs(ours, timeout=5)
+    assert not left
+    assert own.journal.run(run).status is Status.QUEUED
+    assert own.down(print) is False
+    own.ensure(print, TWO)
+    assert over(own, run).status is Status.SUCCEEDED
+
+
+def test_an_idle_pool_ends_itself(own: Pool) -> None:
+    own.ensure(print, TWO, keep_warm=1.0)
+    record = own.record()
+    assert record is not None
+    assert _gone(record, patience=30)
+
+
+def test_two_projects_with_their_own_interpreters_share_a_pool(
+    pool: Pool, project: Path, home: Path, tmp_path: Path
+) -> None:
+    told = projects.STEADY + "\n\nimport sys\nprint('prefix', sys.prefix)\n"
+    (project / "recipes" / "steady.py").write_text(told)
+    other = projects.make_project(tmp_path / "other", told.replace("= 3.0", "= 5.0"))
+    venv.create(tmp_path / "venv", system_site_packages=False, with_pip=False)
+    site = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
+    ours = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "ours.pth").write_text("\n".join([*ours, str(Path(__file__).parents[2])]))
+    interpreter = str(tmp_path / "venv" / "bin" / "python")
+    runs = {
+        sys.prefix: submit(pool, planned(project, home)),
+        str(tmp_path / "venv"): submit(
+            pool, projects.of(planned(other, home), interpreter=interpreter)
+        ),
+    }
+    for prefix, run in runs.items():
+        assert over(pool, run).status is Status.SUCCEEDED
+        assert f"prefix {prefix}\n" in (pool.journal.folder(run) / "log.txt").read_text()
+
+
+def _gone(record: Record, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while record.alive and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not record.alive

@@ -1,0 +1,403 @@
+"""Words and files of conf/ become a checked Config; everything wrong is named, with what to do."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from turnaround import config, spec
+from turnaround.config import Config
+from turnaround.errors import ConfigError, RecipeError
+
+RECIPE = '''"""A tiny recipe: it would import torch, and is never imported here."""
+
+import torch
+
+WIDTH = 64
+
+
+@dataclass(frozen=True)
+class Config:
+    width: int = WIDTH  # of both layers
+    cell: Literal["lstm", "gru"] = "lstm"
+    drop: float | None = None  # share of units
+    sizes: list[int] = field(default_factory=lambda: [3, 5])
+    reverse: "bool" = False
+    heads: int = WIDTH // 8  # only the file itself can tell
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A user's project: one recipe, nothing in conf/."""
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "tiny.py").write_text(RECIPE)
+    return tmp_path
+
+
+def write(project: Path, name: str, text: str) -> Path:
+    file = project / "conf" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def compose(project: Path, *words: str) -> Config:
+    return config.compose(["recipe=tiny", *words], project)
+
+
+def refusal(project: Path, *words: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config.compose(list(words), project)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+# ── what a Config holds ──
+
+
+def test_a_recipe_without_a_file_in_conf_has_every_default(project: Path) -> None:
+    made = compose(project)
+    assert made.recipe.name == "tiny"
+    assert made.recipe_file == project / "recipes" / "tiny.py"
+    assert made.recipe.knobs == {
+        "width": 64,
+        "cell": "lstm",
+        "drop": None,
+        "sizes": [3, 5],
+        "reverse": False,
+    }
+    assert (made.optim, made.data, made.seed) == (spec.Optim(), spec.Data(), 0)
+
+
+def test_config_yaml_shows_the_default_of_every_setting() -> None:
+    """It is what a newcomer reads, so it must be whole and true."""
+    import yaml
+
+    shown = yaml.safe_load((config.shipped() / "conf" / "config.yaml").read_text())
+    shown["optim"]["eps"] = float(shown["optim"]["eps"])
+    for group, kind in config.GROUPS.items():
+        assert shown.pop(group) == spec.to_dict(kind()), group
+    assert shown == {"recipe": {}, "seed": 0, "precision": "fp32", "name": None, "tags": {}}
+
+
+def test_words_set_values_of_their_types(project: Path) -> None:
+    made = compose(
+        project, "optim.lr=1", "data.batch=1e3", "budget.time=1h30m", "name=7", "tags.n=2"
+    )
+    assert (made.optim.lr, type(made.optim.lr)) == (1.0, float)
+    assert (made.data.batch, type(made.data.batch)) == (1000, int)
+    assert made.budget.time == 5400
+    assert (made.name, made.tags) == ("7", {"n": "2"})
+
+
+@pytest.mark.parametrize(
+    "text", ["(3", "résumé.txt", "it's", "a \\' b\\", "~/x y.tsv", "a=b", "100%"]
+)
+def test_a_value_may_be_any_text_without_a_comma(project: Path, text: str) -> None:
+    assert compose(project, f"data.path={text}").data.path == text
+
+
+def test_a_comma_in_quotes_belongs_to_the_value(project: Path) -> None:
+    assert compose(project, "name='a, b'").name == "a, b"
+
+
+def test_knobs_are_set_checked_and_listed_like_settings(project: Path) -> None:
+    made = compose(
+        project, "recipe.width=128", "recipe.cell=gru", "recipe.sizes=[1,2]", "recipe.heads=4"
+    )
+    assert made.recipe.knobs["width"] == 128
+    assert made.recipe.knobs["sizes"] == [1, 2]
+    assert made.recipe.knobs["heads"] == 4
+
+
+def test_a_setting_may_name_another(project: Path) -> None:
+    assert compose(project, "optim.clip=${optim.lr}").optim.clip == 1e-3
+
+
+# ── files ──
+
+
+def test_a_group_takes_a_file_and_the_users_own_comes_first(project: Path) -> None:
+    assert compose(project, "optim=sgd").optim.name == "sgd"
+    write(project, "optim/sgd.yaml", "name: sgd\nlr: 0.5")
+    assert compose(project, "optim=sgd").optim.lr == 0.5
+    write(project, "data/mine.yaml", "path: corpus.tsv")
+    assert compose(project, "data=mine").data.path == "corpus.tsv"
+
+
+def test_a_recipes_file_sets_its_knobs_or_anything(project: Path) -> None:
+    write(project, "recipe/tiny.yaml", "width: 32")
+    assert compose(project).recipe.knobs["width"] == 32
+    write(
+        project, "recipe/tiny.yaml", "# @package _global_\nrecipe: {width: 16}\nbudget: {steps: 9}"
+    )
+    made = compose(project)
+    assert (made.recipe.knobs["width"], made.budget.steps) == (16, 9)
+    write(project, "recipe/wide.yaml", "name: tiny\nwidth: 512")
+    assert config.compose(["recipe=wide"], project).recipe == spec.Recipe(
+        "tiny", {**compose(project).recipe.knobs, "width": 512}
+    )
+
+
+def test_a_chosen_option_beats_the_recipes_file_and_words_beat_both(project: Path) -> None:
+    write(project, "recipe/tiny.yaml", "# @package _global_\noptim: {lr: 0.1}\nbudget: {steps: 9}")
+    write(project, "optim/mine.yaml", "name: sgd\nlr: 0.2")
+    assert compose(project).optim.lr == 0.1
+    assert compose(project, "optim=mine", "budget=smoke").optim.lr == 0.2
+    assert compose(project, "optim=mine", "optim.lr=0.3").optim.lr == 0.3
+
+
+EXPERIMENT = """# @package _global_
+# Does it learn with sgd?
+defaults:
+  - override /recipe: tiny
+  - override /optim: sgd
+optim: {lr: 0.5}
+recipe: {width: 9}
+"""
+
+
+@pytest.mark.parametrize("word", ["experiment=ask", "+experiment=ask"])
+def test_an_experiment_is_a_whole_question_in_a_file(project: Path, word: str) -> None:
+    write(project, "experiment/ask.yaml", EXPERIMENT)
+    made = config.compose([word], project)
+    assert (made.recipe.name, made.recipe.knobs["width"]) == ("tiny", 9)
+    assert (made.optim.name, made.optim.lr) == ("sgd", 0.5)
+    assert config.compose([word, "optim.lr=2"], project).optim.lr == 2.0
+
+
+def test_the_users_config_yaml_holds_only_what_differs(project: Path) -> None:
+    file = write(project, "config.yaml", "seed: 3\noptim: {name: adagrad, lr: 0.1}\n")
+    made = compose(project)
+    assert (made.seed, made.optim.name, made.optim.lr) == (3, "adagrad", 0.1)
+    assert compose(project, "optim=sgd").optim.name == "sgd"
+    file.write_text("defaults:\n  - override /optim: sgd")
+    assert refusal(project, "recipe=tiny").startswith(f"{file} has a list of defaults")
+
+
+def test_a_users_recipe_hides_a_shipped_one_of_the_same_name(project: Path) -> None:
+    (project / "recipes" / "seq2seq.py").write_text('"""Mine."""')
+    assert config.recipes(project)["seq2seq"] == project / "recipes" / "seq2seq.py"
+
+
+def test_the_project_is_the_nearest_folder_upward_with_a_mark(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    (tmp_path / "a" / "pyproject.toml").touch()
+    assert config.project_root(inner) == tmp_path / "a"
+
+
+# ── what is refused ──
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("recipe=tiney", "recipe=tiney is not one of the options of recipe\n  → did you mean tiny?"),
+        ("optim=adagard", "optim=adagard is not one of the options of optim\n  → did you mean adagrad"),
+        ("optm=adagrad", "optm is not a setting\n  → did you mean optim?"),
+        ("optim.lrr=1", "optim.lrr is not a setting\n  → did you mean optim.lr"),
+        ("recipe.widht=1", "recipe.widht is not a setting\n  → did you mean recipe.width"),
+        ("batch=32", "batch is not a setting\n  → did you mean data.batch?"),
+        ("width=32", "width is not a setting\n  → did you mean recipe.width?"),
+        ("data=own", "data=own is not one of the options of data\n  → there are none yet: write conf/data/own.yaml"),
+        ("tiny", "tiny is not a setting\n  → did you mean recipe=tiny?"),
+        ("--optim.lr=1", "--optim.lr=1 is not a setting\n  → settings are written key=value"),
+        ("~optim.clip", "~optim.clip is not a setting\n  → optim.clip=null unsets one"),
+        ("hydra.run.dir=x", "hydra.run.dir is not a setting\n  → keys are words and dots"),
+        ("optim@x=sgd", "optim@x is not a setting\n  → keys are words and dots"),
+        ("optim=null", "optim=null is not one of the options of optim"),
+        ("evaluate=often", "evaluate=often: evaluate is a group of settings\n  → as in evaluate.every=…"),
+    ],
+)  # fmt: skip
+def test_an_unknown_word_is_named_with_its_near_misses(
+    project: Path, word: str, message: str
+) -> None:
+    assert refusal(project, "recipe=tiny", word).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("data.batch=many", "data.batch=many does not fit: it should be a valid integer\n  → data.batch is a whole number above 0"),
+        ("data.batch=0", "data.batch=0 does not fit: it should be greater than 0\n  → data.batch is a whole number above 0"),
+        ("data.batch=true", "data.batch=true does not fit: it should be a valid integer"),
+        ("data.batch=6.5", "data.batch=6.5 does not fit: it should be a valid integer"),
+        ("optim.lr=-1", "optim.lr=-1 does not fit: it should be greater than 0\n  → optim.lr is a number above 0"),
+        ("optim.lr=inf", "optim.lr=Infinity does not fit: it should be a finite number"),
+        ("optim.lr=nan", "optim.lr=NaN does not fit"),
+        ("optim.lr=", "optim.lr= does not fit: it should be a valid number"),
+        ("optim.betas=[a]", 'optim.betas=["a"] does not fit: it should be a valid number'),
+        ("precision=fp23", "precision=fp23 does not fit: it should be 'fp32', 'bf16' or 'fp64'\n  → precision is one of fp32, bf16, fp64"),
+        ("budget.time=soon", "budget.time=soon does not fit"),
+        ("budget.time=-5", "budget.time=-5 does not fit: it should be greater than 0"),
+        ("budget.time=0s", "budget.time=0s does not fit: it should be greater than 0"),
+        ("recipe.width=wide", "recipe.width=wide does not fit: it should be a valid integer\n  → recipe.width is a whole number"),
+        ("recipe.cell=rnn", "recipe.cell=rnn does not fit: it should be 'lstm' or 'gru'"),
+        ("recipe.sizes=[1,x]", 'recipe.sizes=[1, "x"] does not fit'),
+        ("recipe.heads={a: 1}", 'recipe.heads={"a": 1} does not fit'),
+        ("tags=3", "tags=3 does not fit: it should be a valid dictionary"),
+    ],
+)  # fmt: skip
+def test_a_value_that_does_not_fit_is_named_with_what_would(
+    project: Path, word: str, message: str
+) -> None:
+    assert refusal(project, "recipe=tiny", word).startswith(message)
+
+
+@pytest.mark.parametrize("value", ["1,2", "choice(1,2)", "range(1,3)", "interval(0,1)"])
+def test_several_values_point_to_sweep(project: Path, value: str) -> None:
+    message = refusal(project, "recipe=tiny", f"optim.lr={value}")
+    assert message.startswith(f"optim.lr={value} asks for several values, and a run takes one")
+    assert "turnaround sweep" in message
+
+
+def test_no_recipe_lists_the_recipes(project: Path) -> None:
+    assert refusal(project).startswith("no recipe was asked for\n  → recipe=… takes one of")
+    assert "tiny" in refusal(project)
+
+
+def test_a_wrong_line_of_a_file_is_named_with_its_place(project: Path) -> None:
+    file = write(project, "experiment/ask.yaml", EXPERIMENT + "data:\n  bach: 3\n")
+    assert refusal(project, "experiment=ask").startswith(
+        f"data.bach is not a setting ({file}, line 9)"
+    )
+    file.write_text(EXPERIMENT + "data: {batch: 0}\n")
+    assert refusal(project, "experiment=ask").startswith(
+        "data.batch=0 does not fit: it should be greater than 0"
+    )
+
+
+def test_a_files_unknown_option_is_named(project: Path) -> None:
+    write(project, "experiment/ask.yaml", EXPERIMENT.replace("optim: sgd", "optim: sgdd"))
+    assert "asks for optim=sgdd, which is not one of the options\n  → did you mean sgd?" in refusal(
+        project, "experiment=ask"
+    )
+
+
+# ── hostile input ──
+
+BOMB = "a: &a [x, x]\n" + "\n".join(
+    f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]" for n in range(20)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, "is nested 2 deep with 180 aliases"),
+        ("data: " + "[" * 600 + "]" * 600, "is nested 601 deep"),
+        ("data: " + "{a: " * 600 + "1" + "}" * 600, "is nested 601 deep"),
+        ("x: " + "y" * 2**19, "is larger than 256 KiB"),
+        ("x: [1", "is not YAML"),
+        ("x: 1\nx: 2", "duplicate key x"),
+        ("optim: !!python/object/apply:os.system [echo]", "could not determine a constructor"),
+        ("- a\n- b", "holds no keys"),
+        ("optim: {_target_: os.system}", "optim._target_ is not a setting"),
+        ("tags: {a: {_partial_: true}}", "tags.a._partial_ is not a setting"),
+    ],
+)
+def test_a_hostile_file_is_refused_at_once(project: Path, text: str, message: str) -> None:
+    write(project, "experiment/evil.yaml", f"# @package _global_\n{text}")
+    began = time.process_time()
+    assert message in refusal(project, "recipe=tiny", "experiment=evil")
+    assert time.process_time() - began < 1
+
+
+def test_a_file_that_is_not_utf_8_is_refused(project: Path) -> None:
+    write(project, "experiment/evil.yaml", "").write_bytes(b"name: \xff\xfe")
+    assert "is not YAML" in refusal(project, "recipe=tiny", "experiment=evil")
+
+
+@pytest.mark.parametrize(
+    "value", ["${oc.env:CANARY}", "'x ${oc.env:CANARY}'", "${oc.decode:${oc.env:CANARY}}"]
+)
+def test_nothing_outside_the_config_can_be_read(
+    project: Path, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", "tweet")
+    assert "tweet" not in refusal(project, "recipe=tiny", f"name={value}")
+    write(project, "experiment/evil.yaml", f"# @package _global_\nname: {value}")
+    assert "tweet" not in refusal(project, "experiment=evil", "recipe=tiny")
+    write(
+        project,
+        "experiment/evil.yaml",
+        f"# @package _global_\ndefaults:\n  - override /optim: {value}",
+    )
+    assert "tweet" not in refusal(project, "experiment=evil", "recipe=tiny")
+
+
+@pytest.mark.parametrize(
+    "word", ["_target_=os.system", "optim._target_=os.system", "tags.x={_target_: a.b}"]
+)
+def test_code_in_a_value_is_refused(project: Path, word: str) -> None:
+    assert "is not a setting\n  → conf/ holds values" in refusal(project, "recipe=tiny", word)
+
+
+@pytest.mark.parametrize(
+    "word", ["tags.a=" + "{a:" * 600, "tags.a=" + "[" * 600, "optim.lr=${optim.lr}"]
+)
+def test_a_word_without_end_is_refused_at_once(project: Path, word: str) -> None:
+    began = time.process_time()
+    refusal(project, "recipe=tiny", word)
+    assert time.process_time() - began < 1
+
+
+# ── recipes ──
+
+
+def test_a_recipe_with_a_syntax_error_is_named_with_its_line(project: Path) -> None:
+    (project / "recipes" / "tiny.py").write_text("import torch\n\ndef model(:\n    pass\n")
+    with pytest.raises(RecipeError) as caught:
+        compose(project)
+    assert "tiny.py, line 3: invalid syntax\n    def model(:" in str(caught.value)
+
+
+def test_the_schema_is_read_without_importing_the_recipe(project: Path) -> None:
+    knobs = config.schema(project / "recipes" / "tiny.py")
+    assert knobs["width"] == config.KnobSchema("width", "int", 64, "of both layers")
+    assert knobs["cell"].choices == ("lstm", "gru")
+    assert knobs["reverse"].type == "bool"
+    assert knobs["heads"].computed
+
+
+def test_a_knob_without_a_default_must_be_given(project: Path) -> None:
+    (project / "recipes" / "tiny.py").write_text("class Config:\n    width: int\n")
+    assert "recipe.width has no value" in refusal(project, "recipe=tiny")
+    assert compose(project, "recipe.width=3").recipe.knobs == {"width": 3}
+
+
+# ── the cache ──
+
+
+def test_asking_again_does_not_ask_hydra(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from turnaround.config import source
+
+    words, cache = ["recipe=tiny", "optim.lr=0.5"], tmp_path / "cache"
+    first = config.compose(words, project, cache)
+    monkeypatch.setattr(source, "load", lambda *_: pytest.fail("asked again"))
+    assert config.compose(words, project, cache) == first
+    (project / "recipes" / "tiny.py").write_text(RECIPE.replace("WIDTH = 64", "WIDTH = 65"))
+    assert config.compose(words, project, cache).recipe.knobs["width"] == 65
+
+
+def test_a_changed_file_is_composed_anew(project: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    file = write(project, "optim/mine.yaml", "lr: 0.5")
+    assert config.compose(["recipe=tiny", "optim=mine"], project, cache).optim.lr == 0.5
+    file.write_text("lr: 0.25")
+    assert config.compose(["recipe=tiny", "optim=mine"], project, cache).optim.lr == 0.25
+
+
+def test_a_spoilt_cache_is_no_harm(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("[half")
+    assert config.compose(["recipe=tiny"], project, tmp_path).optim == spec.Optim()
+    assert (
+        config.compose(["recipe=tiny"], project, tmp_path / "config.json" / "no").optim
+        == spec.Optim()
+    )

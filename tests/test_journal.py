@@ -1,0 +1,112 @@
+"""The record of runs: a folder each, and an index over them."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.examples import example_plan
+from turnaround.errors import JournalError
+from turnaround.journal import Journal, new_id, read_events
+from turnaround.spec import Cluster, Event, Status, to_json
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path)
+
+
+def test_a_submitted_run_is_queued_and_its_plan_can_be_read_back(journal: Journal) -> None:
+    run = journal.submit(example_plan(), "reverse-abcde")
+    assert journal.run("reverse-abcde") == run
+    assert journal.plan("reverse-abcde") == example_plan()
+    assert [event.data["status"] for event in journal.events(run.id)] == ["QUEUED"]
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id_or_by_its_name(journal: Journal) -> None:
+    journal.submit(replace(example_plan(), name="best"), "reverse-abcde")
+    journal.submit(example_plan(), "reverse-abxyz")
+    assert journal.find("reverse-abc").id == "reverse-abcde"
+    assert journal.find("best").id == "reverse-abcde"
+    with pytest.raises(JournalError, match="ambiguous: reverse-abxyz, reverse-abcde"):
+        journal.find("reverse-ab")
+    with pytest.raises(JournalError, match="did you mean reverse-abcde"):
+        journal.find("reverse-abcdf")
+
+
+@pytest.mark.parametrize("text", ["%", "_", "reverse_abcde", "' OR 1=1 --"])
+def test_a_pattern_is_not_an_id(journal: Journal, text: str) -> None:
+    journal.submit(example_plan(), "reverse-abcde")
+    with pytest.raises(JournalError):
+        journal.find(text)
+
+
+def test_the_queue_goes_by_priority_and_then_by_time(journal: Journal) -> None:
+    urgent = replace(example_plan(), cluster=Cluster(priority=5))
+    for name, plan in {"a": example_plan(), "b": example_plan(), "c": urgent}.items():
+        journal.submit(plan, name)
+    assert [run.id for run in journal.queue()] == ["c", "a", "b"]
+
+
+def test_an_answer_is_a_run_that_succeeded_or_still_may(journal: Journal) -> None:
+    plan = example_plan()
+    journal.submit(plan, "a")
+    journal.mark("a", Status.FAILED)
+    assert journal.answer(plan.signature) is None
+    journal.submit(plan, "b")
+    assert journal.answer(plan.signature).id == "b"  # type: ignore[union-attr]  # it is there
+    journal.submit(plan, "c")
+    journal.mark("c", Status.SUCCEEDED)
+    assert journal.answer(plan.signature).id == "c"  # type: ignore[union-attr]  # it is there
+
+
+def test_a_torn_line_waits_for_its_rest(journal: Journal) -> None:
+    run = journal.submit(example_plan(), "a")
+    path = journal.folder(run.id) / "events.jsonl"
+    event = Event("notice", {"message": "half"}, 1.0)
+    text = to_json(event) + "\n"
+    with path.open("a") as file:
+        file.write(text[:20])
+    *_, (_, offset) = read_events(path)
+    assert list(read_events(path, offset)) == []
+    with path.open("a") as file:
+        file.write(text[20:])
+    assert [found for found, _ in read_events(path, offset)] == [event]
+
+
+def test_many_writers_lose_nothing(journal: Journal) -> None:
+    run = journal.submit(example_plan(), "a")
+
+    def write(rank: int) -> None:
+        for number in range(200):
+            journal.append(run.id, Event("notice", {}, time.time(), rank=rank, seq=number))
+
+    threads = [threading.Thread(target=write, args=[rank]) for rank in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seen = [(e.rank, e.seq) for e in journal.events(run.id) if e.kind == "notice"]
+    assert sorted(seen) == [(rank, number) for rank in range(4) for number in range(200)]
+
+
+def test_a_journal_of_a_newer_version_is_refused(journal: Journal) -> None:
+    journal.submit(example_plan(), "a")
+    with sqlite3.connect(journal.path) as db:
+        db.execute("PRAGMA user_version=99")
+    with pytest.raises(JournalError, match=r"newer turnaround \(format 99"):
+        journal.runs()
+
+
+def test_reading_an_empty_home_makes_nothing(tmp_path: Path) -> None:
+    assert Journal(tmp_path / "none").runs() == []
+    assert not (tmp_path / "none").exists()
+
+
+def test_ids_can_be_read_aloud() -> None:
+    assert not set(new_id("x").removeprefix("x-")) & set("01loi")

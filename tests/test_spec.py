@@ -1,0 +1,50 @@
+"""What crosses a process survives the crossing."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+
+import pytest
+
+from tests.examples import example_plan
+from turnaround.errors import PlanError
+from turnaround.spec import Event, Optim, Plan, Status, from_dict, from_json, to_dict, to_json
+
+
+def test_a_plan_survives_json() -> None:
+    plan = replace(example_plan(), tags={"why": "because"}, optim=Optim("adamw", betas=[0.8, 0.9]))
+    assert from_json(Plan, to_json(plan)) == plan
+
+
+def test_an_event_survives_json_even_with_a_loss_that_is_not_a_number() -> None:
+    event = Event("metrics", {"values": {"loss": float("inf")}}, 1.5, attempt=2, rank=1, seq=7)
+    assert from_json(Event, to_json(event)) == event
+
+
+def test_a_plan_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        example_plan().seed = 1  # type: ignore[misc]  # that it is refused is the point
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value", "said"),
+    [
+        ("optim", "lr", -1.0, "optim.lr=-1.0 does not fit: input should be greater than 0"),
+        ("data", "batch", 0, "data.batch=0 does not fit: input should be greater than 0"),
+        ("optim", "momentum", 2.0, "optim.momentum=2.0 does not fit"),
+        ("layout", "name", "ddq", "layout.name='ddq' does not fit"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named(
+    group: str, key: str, value: object, said: str
+) -> None:
+    fields = to_dict(example_plan())
+    fields[group][key] = value
+    with pytest.raises(PlanError) as caught:
+        from_dict(Plan, fields)
+    assert str(caught.value).startswith(said)
+
+
+def test_only_the_last_three_states_are_over() -> None:
+    assert [status.name for status in Status if status.over] == ["SUCCEEDED", "FAILED", "STOPPED"]

@@ -1,0 +1,209 @@
+"""What was asked: overrides and conf/ become one frozen, checked Config.
+
+config = compose(["recipe=seq2seq", "optim.lr=0.002"], project_root(Path.cwd()), home() / "cache")
+config.optim.lr, config.recipe.knobs["width"]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import typing
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache as once
+from pathlib import Path
+from typing import Any, Literal
+
+from turnaround import __version__, spec
+from turnaround.config import places
+from turnaround.config.check import Misfit, fit, known
+from turnaround.config.knobs import KnobSchema, schema
+from turnaround.errors import ConfigError, near
+from turnaround.signature import signature
+
+REMEMBERED = 64  # compositions kept in the cache, 2 KB each
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that was asked for, with the defaults of everything that was not."""
+
+    recipe: spec.Recipe
+    recipe_file: Path
+    data: spec.Data
+    optim: spec.Optim
+    layout: spec.Layout
+    update: spec.Update
+    budget: spec.Budget
+    evaluate: spec.Evaluate
+    checkpoint: spec.Checkpoint
+    cluster: spec.Cluster
+    tracking: spec.Tracking
+    seed: int = 0
+    precision: Literal["fp32", "bf16", "fp64"] = "fp32"
+    name: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+GROUPS: dict[str, type] = {
+    "data": spec.Data,
+    "optim": spec.Optim,
+    "layout": spec.Layout,
+    "update": spec.Update,
+    "budget": spec.Budget,
+    "evaluate": spec.Evaluate,
+    "checkpoint": spec.Checkpoint,
+    "cluster": spec.Cluster,
+    "tracking": spec.Tracking,
+}
+ROOT = ("seed", "precision", "name", "tags")
+
+
+def compose(overrides: list[str], project: Path, cache: Path | None = None) -> Config:
+    """What `overrides` and conf/ come to; ConfigError names the first word that is wrong."""
+    fields = _composed(overrides, project, cache)
+    try:
+        return _config(fields, project)
+    except Misfit as error:
+        raise ConfigError(
+            error.message + _whence(error.key, overrides, project), error.hint
+        ) from None
+
+
+@once
+def hints(kind: type) -> dict[str, Any]:
+    """The types of a data class's fields, with their limits."""
+    return typing.get_type_hints(kind, include_extras=True)
+
+
+# ── composing ──
+
+
+def _composed(overrides: list[str], project: Path, cache: Path | None) -> dict[str, Any]:
+    """What Hydra makes of it, unless it was asked before: to import and ask it takes 0.2 s."""
+    file = cache / "config.json" if cache else None
+    key = signature([__version__, overrides, _state(project)])
+    before = _remembered(file)
+    if key not in before:
+        from turnaround.config import source  # not at the top: see above
+
+        before = {**before, key: source.load(overrides, project)}
+        _remember(file, dict(list(before.items())[-REMEMBERED:]))
+    return before[key]
+
+
+def _state(project: Path) -> list[Any]:
+    """Changes when a file of conf/ does, or the set of recipes."""
+    stats = [(str(file), file.stat()) for file in places.conf_files(project)]
+    return [
+        *([name, stat.st_size, stat.st_mtime_ns] for name, stat in stats),
+        *places.recipes(project),
+    ]
+
+
+def _remembered(file: Path | None) -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads(file.read_bytes()) if file else {}
+    except (OSError, ValueError):
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remember(file: Path | None, entries: dict[str, dict[str, Any]]) -> None:
+    if file is None:
+        return
+    fresh = file.with_suffix(f".{os.getpid()}")
+    with suppress(OSError, TypeError):  # a cache that cannot be written is no harm
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(entries))
+        fresh.replace(file)
+
+
+# ── checking ──
+
+
+def _config(fields: dict[str, Any], project: Path) -> Config:
+    file = _recipe_file(fields, project)
+    knobs = schema(file)
+    _check_keys(fields, knobs)
+    root = {key: fit(key, fields[key], hints(Config)[key]) for key in ROOT if key in fields}
+    groups = {group: _group(group, kind, fields.get(group, {})) for group, kind in GROUPS.items()}
+    recipe = spec.Recipe(file.stem, _knobs(knobs, fields["recipe"], file))
+    return Config(recipe=recipe, recipe_file=file, **groups, **root)
+
+
+def _recipe_file(fields: dict[str, Any], project: Path) -> Path:
+    files = places.recipes(project)
+    asked = fields.get("recipe") or {}
+    name = asked.get("name") if isinstance(asked, dict) else asked
+    if name is None:
+        raise ConfigError("no recipe was asked for", f"recipe=… takes one of {', '.join(files)}")
+    if str(name) not in files:
+        raise Misfit(
+            "recipe.name", f"recipe={name} is not one of the recipes", near(str(name), files)
+        )
+    return files[str(name)]
+
+
+def _check_keys(fields: dict[str, Any], knobs: dict[str, KnobSchema]) -> None:
+    inside = {group: [f"{group}.{name}" for name in hints(kind)] for group, kind in GROUPS.items()}
+    inside["recipe"] = ["recipe.name", *(f"recipe.{name}" for name in knobs)]
+    everywhere = [key for keys in inside.values() for key in keys]
+    for key, value in fields.items():
+        known(key, [*inside, *ROOT], everywhere)
+        if key in inside and not isinstance(value, dict):
+            raise Misfit(
+                key, f"{key}={value}: {key} is a group of settings", f"as in {inside[key][0]}=…"
+            )
+        for name in value if key in inside else ():
+            known(f"{key}.{name}", inside[key], everywhere)
+
+
+def _group(group: str, kind: type, asked: dict[str, Any]) -> Any:
+    """The group's data class; only what differs from its defaults needs a look."""
+    plain = vars(kind())
+    changed = {name: value for name, value in asked.items() if not _same(value, plain[name])}
+    return kind(
+        **{
+            name: fit(f"{group}.{name}", value, hints(kind)[name])
+            for name, value in changed.items()
+        }
+    )
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def _knobs(
+    schema: dict[str, KnobSchema], asked: dict[str, Any], file: Path
+) -> dict[str, spec.Knob]:
+    """Every knob with its value; a default that only the recipe can compute is left to it."""
+    values: dict[str, spec.Knob] = {}
+    for name, knob in schema.items():
+        if name in asked:
+            values[name] = fit(f"recipe.{name}", asked[name], knob.annotation)
+        elif knob.required:
+            raise ConfigError(
+                f"recipe.{name} has no value, and {file.name} no default for it", f"recipe.{name}=…"
+            )
+        elif not knob.computed:
+            values[name] = knob.default
+    return values
+
+
+def _whence(key: str, overrides: list[str], project: Path) -> str:
+    """The file and line that says `key`, when no word does and no other line could mean it."""
+    words = [word.lstrip("+").partition("=")[0] for word in overrides]
+    if any(key == word or key.startswith(f"{word}.") for word in words):
+        return ""
+    said = re.compile(rf"(^|[\s{{,]){re.escape(key.rpartition('.')[2])}\s*:")
+    found = [
+        f" ({file}, line {number})"
+        for file in places.conf_files(project)
+        for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1)
+        if said.search(line.partition("#")[0]) and file.is_relative_to(project)
+    ]
+    return found[0] if len(found) == 1 else ""

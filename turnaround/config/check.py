@@ -1,0 +1,105 @@
+"""What a config may hold: known keys, and values of the right type.
+
+fit("data.batch", "many", Count)
+Misfit: data.batch=many does not fit: it should be a valid integer
+  → data.batch is a whole number above 0
+"""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from turnaround.errors import ConfigError, near
+
+
+class Misfit(ConfigError):
+    """A ConfigError that knows which key is wrong, so that the file it stands in can be named."""
+
+    def __init__(self, key: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.key = key
+
+
+def known(key: str, siblings: Iterable[str], everywhere: Iterable[str]) -> None:
+    """`key` is one of `siblings`; else Misfit names the same word elsewhere, or a near one."""
+    names = list(siblings)
+    if key in names:
+        return
+    word = key.rpartition(".")[2]
+    same = [other for other in everywhere if other.rpartition(".")[2] == word]
+    hint = f"did you mean {' or '.join(same)}?" if same else near(key, names)
+    raise Misfit(key, f"{key} is not a setting", hint)
+
+
+def fit(key: str, value: Any, kind: Any) -> Any:
+    """`value` as the type `kind` wants it; Misfit says what it wants."""
+    for reading in _readings(value):
+        with suppress(ValidationError):
+            return _adapter(kind).validate_python(reading, strict=True)
+    try:
+        _adapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        shown = value if isinstance(value, str) else json.dumps(value)
+        raise Misfit(
+            key, f"{key}={shown} does not fit: it {message}", f"{key} is {described(kind)}"
+        ) from None
+
+
+def _readings(value: Any) -> Iterator[Any]:
+    """What may have been meant: 1e5 steps are 100000 steps, a run named 7 is named "7"."""
+    yield value
+    if isinstance(value, float) and value.is_integer():
+        yield int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
+    if isinstance(value, dict):
+        yield {
+            str(name): item if isinstance(item, str) else json.dumps(item)
+            for name, item in value.items()
+        }
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False))  # neither is JSON
+
+
+_WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    types.NoneType: "null",
+    dict[str, str]: "names and texts, {team: nlp}",
+}
+_SIGNS = {"gt": "above", "ge": "at least", "le": "at most"}
+
+
+def described(kind: Any) -> str:
+    """A type in words: `a whole number above 0 or null`."""
+    inside = typing.get_args(kind)
+    match typing.get_origin(kind):
+        case typing.Annotated:
+            return " ".join([described(inside[0]), *map(_limit, inside[1:])]).strip()
+        case types.UnionType | typing.Union:
+            return " or ".join(map(described, inside))
+        case typing.Literal:
+            return f"one of {', '.join(map(str, inside))}"
+        case builtin if builtin is list:
+            return f"a list, [x,y], of which each is {described(inside[0])}"
+    return _WORDS.get(kind, "a value")
+
+
+def _limit(limit: Any) -> str:
+    return " and ".join(
+        f"{word} {getattr(limit, sign)}" for sign, word in _SIGNS.items() if hasattr(limit, sign)
+    )

@@ -1,0 +1,212 @@
+"""The loop: restore; then look, save, stop or learn, until it is over.
+
+parts = Parts(…)           # one of each; they meet in worker.py
+rehearse(parts, "loss")    # mistakes in scoring show now
+now = fit(parts)           # trained: the budget is spent, patience ended or somebody said stop
+finish(parts, now)         # the best parameters, judged on what they have not seen
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from turnaround.engine.checkpoint import Checkpoints
+from turnaround.engine.data import Feed, Piece
+from turnaround.engine.layouts.base import Layout
+from turnaround.engine.metrics import Mean, Tally
+from turnaround.engine.pace import Pace, Progress
+from turnaround.engine.recipe import Recipe
+from turnaround.engine.report import Curve, Point, Report
+from turnaround.engine.updates.sync import Update
+from turnaround.engine.world import World
+from turnaround.errors import ConfigError, Interrupted, near
+
+SAMPLES = 8  # examples of the test split that are shown at the end
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the loop works with: one of each."""
+
+    recipe: Recipe[Any]
+    world: World
+    layout: Layout
+    model: nn.Module  # wrapped by the layout
+    update: Update
+    feed: Feed
+    pace: Pace
+    checkpoints: Checkpoints
+    report: Report
+    curve: Curve
+    compute: Callable[[], AbstractContextManager[object]]  # the precision of forward passes
+    rate: Callable[[int, float], float]  # steps, share of the budget → learning rate
+    limit: int | None  # examples of the valid split to look at
+    stopping: Callable[[], bool]  # somebody asked this process to stop
+
+
+def fit(parts: Parts) -> Progress:
+    """Train from the newest checkpoint, or from the start, until it is over."""
+    now = restore(parts)
+    begin = time.monotonic() - now.seconds
+    parts.model.train()
+    while True:
+        if parts.pace.looks(now):
+            look(parts, now)
+        if parts.pace.saves(now):
+            save(parts, now)
+        if parts.pace.over(now):
+            return now
+        learn(parts, now)
+        now.stopping, now.seconds = parts.world.agree(parts.stopping(), time.monotonic() - begin)
+
+
+def restore(parts: Parts) -> Progress:
+    """Where the newest checkpoint stood; parameters and optimizer are as they were then."""
+    parts.checkpoints.sweep()
+    name = parts.world.share(parts.checkpoints.newest("step"))
+    if name is None:
+        return Progress()
+    state = parts.checkpoints.load(name)
+    parts.layout.load_state_dict(parts.model, parts.update.optimizer, state)
+    return Progress(**state["progress"] | {"stopping": False})
+
+
+def learn(parts: Parts, now: Progress) -> None:
+    """One step, on the batch that begins at `now.examples`."""
+    pieces = parts.feed.pieces(now.examples)
+
+    def gradients() -> Tensor:
+        """Into the parameters; the loss's (sum, count) over all pieces of all ranks."""
+        parts.update.optimizer.zero_grad()
+        sums = torch.stack([add_gradients(parts, piece) for piece in pieces])
+        return parts.layout.sum(sums.sum(0))
+
+    rate = parts.rate(now.step, parts.pace.share(now))
+    taken = parts.update.step(gradients, rate)
+    now.step += 1
+    now.examples += parts.feed.size
+    epoch, share = parts.feed.epoch(now.examples), parts.pace.share(now)
+    point = Point(now.step, epoch, now.examples, now.seconds, share, rate)
+    parts.curve.add(point, taken.loss, taken.norm)
+
+
+def add_gradients(parts: Parts, piece: Piece) -> Tensor:
+    """Those of one micro-batch to what is there; its loss's (sum, count)."""
+    parts.world.seed(*piece.key)
+    return parts.layout.gradients(
+        parts.model, lambda model: loss(parts, model, piece.batch), piece.last
+    )
+
+
+def loss(parts: Parts, model: nn.Module, batch: Any) -> Mean:
+    """The loss of one micro-batch."""
+    with parts.compute():
+        return parts.recipe.loss(model(*parts.recipe.inputs(batch)), batch)
+
+
+def look(parts: Parts, now: Progress) -> None:
+    """Judge the parameters on the valid split, and keep them if they are the best so far."""
+    parts.curve.settle()
+    values = evaluate(parts, "valid", parts.limit)
+    now.stopping = values is None
+    if values is None:
+        return
+    best = parts.pace.looked(now, values)
+    tell(parts, now, "valid", values)
+    if best:
+        keep(parts, now, "best", {"model": parts.layout.whole(parts.model).state_dict()})
+
+
+def save(parts: Parts, now: Progress) -> None:
+    """Everything needed to go on as if nothing had happened."""
+    parts.curve.settle()
+    parts.pace.saved(now)
+    keep(parts, now, "step", parts.layout.state_dict(parts.model, parts.update.optimizer))
+
+
+def keep(parts: Parts, now: Progress, kind: str, state: dict[str, Any]) -> None:
+    """Put `state` on the disk, by the one rank that writes."""
+    if not parts.world.leads:
+        return
+    name = parts.checkpoints.save(kind, now.step, state | {"progress": dataclasses.asdict(now)})
+    if name:
+        parts.report.event("checkpoint", step=now.step, folder=name, best=kind == "best")
+
+
+def evaluate(parts: Parts, split: str, limit: int | None = None) -> dict[str, float] | None:
+    """The loss and every score of a split; none when somebody asks to stop before it is done."""
+    batches = itertools.takewhile(lambda _: not parts.stopping(), parts.feed.batches(split, limit))
+    mine = tally(parts, batches)
+    sums = parts.layout.total({name: score.values for name, score in mine.items()})
+    values = {name: type(score)(sums[name]).compute() for name, score in mine.items()}
+    everyone = parts.world.gather((parts.stopping(), values))
+    if any(stopping for stopping, _ in everyone):
+        return None
+    return {name: value for _, values in everyone for name, value in values.items()}
+
+
+@torch.no_grad()
+def tally(parts: Parts, batches: Iterable[Any]) -> dict[str, Tally]:
+    """The loss and every score of some batches, on the model as the recipe wrote it."""
+    model = parts.layout.whole(parts.model).eval()
+    total: dict[str, Tally] = {}
+    for batch in batches:
+        with parts.compute():
+            scores = {"loss": loss(parts, model, batch), **parts.recipe.score(model, batch)}
+        for name, score in scores.items():
+            total[name] = total[name] + score.wide() if name in total else score.wide()
+    model.train()
+    return total
+
+
+def rehearse(parts: Parts, score: str) -> None:
+    """Two examples are scored before anything is trained: a mistake shows now, not in an hour."""
+    names = tally(parts, parts.feed.batches("valid", limit=2))
+    if names and score not in names:
+        raise ConfigError(f"evaluate.score={score} is not among the scores", near(score, names))
+
+
+def finish(parts: Parts, now: Progress) -> None:
+    """Judge the best parameters on the test split, show what they do, sum up."""
+    recall(parts)
+    test = None if now.stopping else evaluate(parts, "test")
+    if test is None:
+        raise Interrupted(f"stopped after step {now.step}", "turnaround resume goes on from there")
+    tell(parts, now, "test", test)
+    show(parts, now)
+    splits = {"valid": now.valid, "test": test}
+    values = {f"{split}/{name}": of[name] for split, of in splits.items() for name in of}
+    totals = {"steps": now.step, "examples": now.examples, "seconds": now.seconds}
+    parts.report.event("summary", **totals, values=values, stopped=parts.pace.over(now))
+
+
+def recall(parts: Parts) -> None:
+    """Back to the best parameters, if any evaluation found some."""
+    name = parts.world.share(parts.checkpoints.newest("best"))
+    if name is not None:
+        parts.layout.whole(parts.model).load_state_dict(parts.checkpoints.load(name)["model"])
+
+
+def tell(parts: Parts, now: Progress, split: str, values: dict[str, float]) -> None:
+    """One point of the curve of each score."""
+    where = {"step": now.step, "epoch": parts.feed.epoch(now.examples), "examples": now.examples}
+    parts.report.event("metrics", **where, split=split, values=values, seconds=now.seconds)
+
+
+@torch.no_grad()
+def show(parts: Parts, now: Progress) -> None:
+    """A table of what the model makes of some of the test split; one rank is enough."""
+    if not parts.world.leads:
+        return
+    model = parts.layout.whole(parts.model).eval()
+    columns, rows = parts.recipe.samples(model, parts.feed.some("test", SAMPLES))
+    parts.report.event("samples", step=now.step, columns=columns, rows=rows)

@@ -1,0 +1,96 @@
+"""The facts a Plan rests on, gathered at the door: code, data, git, environment, devices."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from turnaround import __version__, snapshot
+from turnaround.config import Config
+from turnaround.journal import home
+from turnaround.plan import Facts
+from turnaround.spec import Data, Inventory, Place
+
+# What of the shell's environment a worker gets: how libraries behave and where their caches are.
+_PASSED = re.compile(
+    r"LANG|LC_ALL|TZ|XDG_CACHE_HOME|PYTHONHASHSEED|CUBLAS_WORKSPACE_CONFIG|CUDA_(LAUNCH_BLOCKING|VISIBLE_DEVICES)"
+    r"|NLTK_DATA|TOKENIZERS_PARALLELISM|(HF|TORCH|TORCHINDUCTOR|NCCL|GLOO)_\w+"
+)
+_SECRET = re.compile(r"TOKEN$|SECRET|PASSWORD|CREDENTIAL|_KEY$")
+
+
+def gather(config: Config, project: Path, inventory: Inventory) -> Facts:
+    """Everything that `plan.make` needs to know of this machine and moment."""
+    revision = snapshot.revision(project)
+    place = Place(
+        project=str(project),
+        interpreter=sys.executable,
+        recipe_file=f"recipes/{config.recipe_file.name}",
+        code=snapshot.code(config.recipe_file, project),
+        data=snapshot.fingerprint(config.data, project, home()),
+        git_sha=revision.sha,
+        dirty=revision.dirty,
+        environ=environ(dict(os.environ)),
+    )
+    return Facts(place, _absolute(config.data, project), inventory, __version__)
+
+
+def environ(shell: dict[str, str]) -> dict[str, str]:
+    """The allow-listed part of the shell's environment; secrets never."""
+    return {
+        name: shell[name]
+        for name in sorted(shell)
+        if _PASSED.fullmatch(name) and not _SECRET.search(name)
+    }
+
+
+def inventory() -> Inventory:
+    """The devices of this machine that this process may use."""
+    return Inventory(cpus=_cpus(), gpus=_gpus())
+
+
+def _absolute(data: Data, project: Path) -> Data:
+    """Relative paths start at the project; `~` is the user's home."""
+    given = {split: path for split, path in data.paths().items() if path}
+    found = {split: str(project / Path(path).expanduser()) for split, path in given.items()}
+    return replace(data, **found)  # type: ignore[arg-type]  # every one of these fields is a str
+
+
+def _cpus() -> int:
+    """Cores of our affinity mask, less what a container's quota takes away."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return max(1, int(min(cores, _quota(Path("/sys/fs/cgroup")))))
+
+
+def _quota(root: Path) -> float:
+    """Cores that the control group grants; infinite without one (version 2, then version 1)."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+        return float(quota) / float(period) if quota != "max" else float("inf")
+    except (OSError, ValueError):
+        pass
+    try:
+        granted = int((root / "cpu/cpu.cfs_quota_us").read_text())
+        return (
+            granted / int((root / "cpu/cpu.cfs_period_us").read_text())
+            if granted > 0
+            else float("inf")
+        )
+    except (OSError, ValueError):
+        return float("inf")
+
+
+def _gpus() -> int:
+    """NVIDIA devices that have a file here, less those that CUDA_VISIBLE_DEVICES hides."""
+    present = len(list(Path("/dev").glob("nvidia[0-9]*")))  # nvidia-smi would cost 50 ms and more
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return present
+    return min(
+        present, len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
+    )

@@ -1,0 +1,96 @@
+"""Going round all runs of a journal that are to be in one MLflow store."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from turnaround.errors import JournalError
+from turnaround.journal import Journal, Run
+from turnaround.spec import Status
+from turnaround.tracking.follower import Follower
+from turnaround.tracking.machine import Machine
+from turnaround.tracking.start import Lag, files
+from turnaround.tracking.store import Store
+
+logger = logging.getLogger(__name__)
+
+ROUND, SLOWEST = 1.0, 10.0  # seconds between rounds: when all is well, after many failures
+WAITING = "tracking=? AND recorded=0 AND status NOT IN ('PLANNED','QUEUED','PENDING')"
+
+
+class Rounds:
+    """What is left, how it goes, and when to go next."""
+
+    def __init__(self, home: Path, uri: str) -> None:
+        self.uri = uri
+        self.journal = Journal(home)
+        self.pause = ROUND
+        self.running = False
+        self._state = files(home, uri).state
+        self._state.parent.mkdir(parents=True, exist_ok=True)
+        self._state.unlink(missing_ok=True)  # what an earlier recorder could not do may work now
+        self._lag = Lag(uri, 0)
+        self._store: Store | None = None
+        self._machine: Machine | None = None
+        self._followers: dict[str, Follower] = {}
+
+    @property
+    def failing(self) -> float:
+        """For how many seconds something has not worked."""
+        return time.time() - self._lag.since if self._lag.since else 0.0
+
+    def left(self) -> list[Run]:
+        """The runs of which MLflow does not know all yet, the newest first."""
+        return self.journal.runs(WAITING, [self.uri])
+
+    def go(self) -> bool:
+        """Write one batch of each run that is left; whether there was any."""
+        try:
+            runs = self.left()
+        except (JournalError, sqlite3.Error) as error:  # locked, or on a disk that is full
+            self._end(False, [str(error)])
+            return True
+        known = self._followers
+        self._followers = {r.id: known.get(r.id) or Follower(self.journal, r.id) for r in runs}
+        self.running = any(run.status is Status.RUNNING for run in runs)
+        more, errors = False, []
+        for run in runs:
+            try:
+                more |= self._advance(run)
+            except Exception as error:  # MLflow, its database and its server have many kinds
+                logger.warning("%s: %s", run.id, error, exc_info=not self._lag.error)
+                self._store = None  # opened anew, and all that is in it looked for again
+                errors.append(f"{run.id}: {type(error).__name__}: {error}".partition("\n")[0])
+        self._end(more, errors)
+        return bool(runs)
+
+    def _advance(self, run: Run) -> bool:
+        follower = self._followers[run.id]
+        if self._machine and run.status is Status.RUNNING:
+            follower.read(self._machine.read(time.time()), run)
+        self._store = self._store or Store(self.uri)
+        self._machine = self._machine or Machine(self.uri)
+        return follower.advance(self._store, run)
+
+    def _end(self, more: bool, errors: Sequence[str]) -> None:
+        """Choose the pause until the next round, and leave word of what could not be written."""
+        if errors:
+            self.pause = min(SLOWEST, 2 * max(self.pause, ROUND))
+            behind = sum(follower.waiting() for follower in self._followers.values())
+            self._say(Lag(self.uri, behind, self._lag.since or time.time(), errors[0]))
+        else:
+            self.pause = 0.0 if more else ROUND
+            self._say(Lag(self.uri, 0))
+
+    def _say(self, lag: Lag) -> None:
+        if lag != self._lag:
+            with contextlib.suppress(OSError):  # the same disk may be full
+                self._state.write_text(json.dumps(asdict(lag)))
+        self._lag = lag

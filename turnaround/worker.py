@@ -1,0 +1,212 @@
+"""The engine's door: a Plan and an Assignment in, events and an exit code out.
+
+    work(plan, assignment, send=print)           # carry the plan out as one rank; 0 when it is done
+    answer(plan, folder, code)("1 2 3")          # what the trained model makes of a line
+    python -m turnaround.worker JOB.json FD      # a rank that is a process; events go to FD
+
+Concrete classes meet here and nowhere else. Exit codes: 0 done, 1 the recipe failed, 2 asked
+wrongly, 3 another rank or every checkpoint was lost, 4 numbers that are not finite, 75 stopped and
+resumable, 130 and 143 interrupted before there was anything to save.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import functools
+import importlib
+import json
+import math
+import os
+import platform
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from turnaround.engine import loop, optim, precision
+from turnaround.engine.checkpoint import Checkpoints
+from turnaround.engine.data import Feed
+from turnaround.engine.failure import Signalled, explain
+from turnaround.engine.pace import Pace
+from turnaround.engine.recipe import Recipe, load
+from turnaround.engine.report import Curve, Report
+from turnaround.engine.world import World, join
+from turnaround.errors import CheckpointError
+from turnaround.spec import Assignment, Plan, from_dict
+
+
+def work(
+    plan: Plan, assignment: Assignment, send: Callable[[str], None], listener: int | None = None
+) -> int:
+    """Carry the plan out as one rank; the exit code.
+
+    `send` gets each event as one line; `listener` is rank 0's socket, already listening.
+    """
+    report = Report(send, assignment.attempt, assignment.rank)
+    with _restored(), Wish() as wish:
+        try:
+            _settle(plan, Path(assignment.code), assignment.threads)
+            _train(plan, assignment, report, wish, listener)
+            return 0
+        except BaseException as error:  # the door: all that fails is said and becomes an exit code
+            said = explain(error, Path(assignment.code))
+            report.event("error", **said)
+            return int(said["exit_code"])
+
+
+def answer(plan: Plan, folder: Path, code: Path) -> Callable[[str], str]:
+    """What the best parameters of the run in `folder` make of a line of text."""
+    _settle(plan, code, threads=1)
+    checkpoints = Checkpoints(folder / "checkpoints", keep=1, warn=lambda message: None)
+    name = checkpoints.newest("best") or checkpoints.newest("step")
+    if name is None:
+        hint = "wait for its first evaluation"
+        raise CheckpointError(f"run {folder.name} has no checkpoint yet", hint)
+    with precision.named(plan.precision).parameters():
+        recipe = _recipe(plan, folder, code)
+        model = recipe.model().eval()
+    model.load_state_dict(checkpoints.load(name)["model"])
+    return torch.no_grad()(functools.partial(recipe.answer, model))
+
+
+def _train(
+    plan: Plan, assignment: Assignment, report: Report, wish: Wish, listener: int | None
+) -> None:
+    with join(assignment, listener) as world, precision.named(plan.precision).parameters():
+        here = {"pid": os.getpid(), "host": platform.node(), "device": str(world.device)}
+        report.event("worker", **here, threads=torch.get_num_threads())
+        parts = assemble(plan, assignment, world, report, wish)
+        loop.rehearse(parts, plan.evaluate.score)
+        wish.defer()
+        loop.finish(parts, loop.fit(parts))
+        world.meet()
+
+
+def assemble(
+    plan: Plan, assignment: Assignment, world: World, report: Report, stopping: Callable[[], bool]
+) -> loop.Parts:
+    """One of each, as the plan says."""
+    folder, warn = Path(assignment.folder), report.warning
+    layout = _room("layouts", plan.layout.name if world.size > 1 else "single").Layout(world)
+    recipe = _recipe(plan, folder, Path(assignment.code))
+    world.seed(plan.seed)
+    model = layout.wrap(recipe.model())
+    optimizer = optim.make(plan.optim, layout.whole(model).parameters())
+    compute = precision.named(plan.precision).compute
+    return loop.Parts(
+        recipe=recipe,
+        world=world,
+        layout=layout,
+        model=model,
+        update=_room("updates", plan.update.name).Update(optimizer, plan.optim.clip),
+        feed=Feed(recipe, plan, world, layout.reader()),
+        pace=Pace(plan),
+        checkpoints=Checkpoints(folder / "checkpoints", plan.checkpoint.keep, warn),
+        report=report,
+        curve=Curve(report, world.device, _steps(plan)),
+        compute=functools.partial(compute, world.device.type),
+        rate=functools.partial(optim.rate, plan.optim),
+        limit=plan.evaluate.limit,
+        stopping=stopping,
+    )
+
+
+def _recipe(plan: Plan, folder: Path, code: Path) -> Recipe[Any]:
+    """The plan's recipe; its cache is shared by all runs of one home."""
+    cache = folder.parents[1] / "cache" / plan.recipe.name
+    cache.mkdir(parents=True, exist_ok=True)
+    return load(code / plan.place.recipe_file, plan, cache)
+
+
+def _room(shelf: str, name: str) -> Any:
+    """The module of a layout or an update."""
+    module = "base" if name == "single" else name
+    return importlib.import_module(f"turnaround.engine.{shelf}.{module}")
+
+
+def _steps(plan: Plan) -> int | None:
+    """How many steps are planned, as far as the budget says."""
+    budget = plan.budget
+    limits = (budget.steps, math.ceil((budget.examples or 0) / plan.data.batch))
+    return min((limit for limit in limits if limit), default=None)
+
+
+# ── the process ──
+
+
+class Wish:
+    """Somebody's wish that this process stop, by SIGINT or SIGTERM.
+
+    At first it ends the process. Once deferred it is taken down for the loop, which stops and saves
+    after the step; whoever asks by SIGINT a second time does not want to wait for that.
+    """
+
+    def __init__(self) -> None:
+        self._deferred = False
+        self._made = False
+        self._before: dict[int, Any] = {}
+
+    def __call__(self) -> bool:
+        return self._made
+
+    def defer(self) -> None:
+        """From now on the loop asks."""
+        self._deferred = True
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if not self._deferred or (self._made and number == signal.SIGINT):
+            raise Signalled(number, signal.Signals(number).name)
+        self._made = True
+
+    def __enter__(self) -> Wish:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _settle(plan: Plan, code: Path, threads: int) -> None:
+    """Work in the project's folder, with the snapshot's modules first."""
+    os.chdir(plan.place.project)
+    sys.path.insert(0, str(code))
+    torch.set_num_threads(threads)
+    with contextlib.suppress(RuntimeError):  # it can be set once in the life of a process
+        torch.set_num_interop_threads(1)
+
+
+@contextlib.contextmanager
+def _restored() -> Iterator[None]:
+    """Afterwards the process is as it was: an inline run is a guest in somebody's program."""
+    folder, path, threads = Path.cwd(), list(sys.path), torch.get_num_threads()
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        sys.path[:] = path
+        torch.set_num_threads(threads)
+
+
+def main(job: str, events: int) -> int:
+    """One rank as a process of its own: `job` is a file, `events` an open descriptor."""
+    faulthandler.enable()  # a crash in native code leaves a trace in the log
+    given = json.loads(Path(job).read_text())
+    plan, assignment = from_dict(Plan, given["plan"]), from_dict(Assignment, given["assignment"])
+    return work(plan, assignment, lambda line: _write(events, line))
+
+
+def _write(descriptor: int, line: str) -> None:
+    os.write(descriptor, f"{line}\n".encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))
