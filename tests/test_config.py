@@ -196,23 +196,36 @@ def test_the_project_is_the_nearest_folder_upward_with_a_mark(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("recipe=tiney", "recipe=tiney is not one of the options of recipe\n  → did you mean tiny?"),
-        ("optim=adagard", "optim=adagard is not one of the options of optim\n  → did you mean adagrad"),
+        (
+            "recipe=tiney",
+            "recipe=tiney is not one of the options of recipe\n  → did you mean tiny?",
+        ),
+        (
+            "optim=adagard",
+            "optim=adagard is not one of the options of optim\n  → did you mean adagrad",
+        ),
         ("optm=adagrad", "optm is not a setting\n  → did you mean optim?"),
         ("optim.lrr=1", "optim.lrr is not a setting\n  → did you mean optim.lr"),
         ("recipe.widht=1", "recipe.widht is not a setting\n  → did you mean recipe.width"),
         ("batch=32", "batch is not a setting\n  → did you mean data.batch?"),
         ("width=32", "width is not a setting\n  → did you mean recipe.width?"),
-        ("data=own", "data=own is not one of the options of data\n  → there are none yet: write conf/data/own.yaml"),
+        (
+            "data=own",
+            "data=own is not one of the options of data"
+            "\n  → there are none yet: write conf/data/own.yaml",
+        ),
         ("tiny", "tiny is not a setting\n  → did you mean recipe=tiny?"),
         ("--optim.lr=1", "--optim.lr=1 is not a setting\n  → settings are written key=value"),
         ("~optim.clip", "~optim.clip is not a setting\n  → optim.clip=null unsets one"),
         ("hydra.run.dir=x", "hydra.run.dir is not a setting\n  → keys are words and dots"),
         ("optim@x=sgd", "optim@x is not a setting\n  → keys are words and dots"),
         ("optim=null", "optim=null is not one of the options of optim"),
-        ("evaluate=often", "evaluate=often: evaluate is a group of settings\n  → as in evaluate.every=…"),
+        (
+            "evaluate=often",
+            "evaluate=often: evaluate is a group of settings\n  → as in evaluate.every=…",
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_unknown_word_is_named_with_its_near_misses(
     project: Path, word: str, message: str
 ) -> None:
@@ -222,26 +235,47 @@ def test_an_unknown_word_is_named_with_its_near_misses(
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("data.batch=many", "data.batch=many does not fit: it should be a valid integer\n  → data.batch is a whole number above 0"),
-        ("data.batch=0", "data.batch=0 does not fit: it should be greater than 0\n  → data.batch is a whole number above 0"),
+        (
+            "data.batch=many",
+            "data.batch=many does not fit: it should be a valid integer"
+            "\n  → data.batch is a whole number above 0",
+        ),
+        (
+            "data.batch=0",
+            "data.batch=0 does not fit: it should be greater than 0"
+            "\n  → data.batch is a whole number above 0",
+        ),
+        ("seed=-1", "seed=-1 does not fit: it should be greater than or equal to 0"),
         ("data.batch=true", "data.batch=true does not fit: it should be a valid integer"),
         ("data.batch=6.5", "data.batch=6.5 does not fit: it should be a valid integer"),
-        ("optim.lr=-1", "optim.lr=-1 does not fit: it should be greater than 0\n  → optim.lr is a number above 0"),
+        (
+            "optim.lr=-1",
+            "optim.lr=-1 does not fit: it should be greater than 0"
+            "\n  → optim.lr is a number above 0",
+        ),
         ("optim.lr=inf", "optim.lr=Infinity does not fit: it should be a finite number"),
         ("optim.lr=nan", "optim.lr=NaN does not fit"),
         ("optim.lr=", "optim.lr= does not fit: it should be a valid number"),
         ("optim.betas=[a]", 'optim.betas=["a"] does not fit: it should be a valid number'),
-        ("precision=fp23", "precision=fp23 does not fit: it should be 'fp32', 'bf16' or 'fp64'\n  → precision is one of fp32, bf16, fp64"),
+        (
+            "precision=fp23",
+            "precision=fp23 does not fit: it should be 'fp32', 'bf16' or 'fp64'"
+            "\n  → precision is one of fp32, bf16, fp64",
+        ),
         ("budget.time=soon", "budget.time=soon does not fit"),
         ("budget.time=-5", "budget.time=-5 does not fit: it should be greater than 0"),
         ("budget.time=0s", "budget.time=0s does not fit: it should be greater than 0"),
-        ("recipe.width=wide", "recipe.width=wide does not fit: it should be a valid integer\n  → recipe.width is a whole number"),
+        (
+            "recipe.width=wide",
+            "recipe.width=wide does not fit: it should be a valid integer"
+            "\n  → recipe.width is a whole number",
+        ),
         ("recipe.cell=rnn", "recipe.cell=rnn does not fit: it should be 'lstm' or 'gru'"),
         ("recipe.sizes=[1,x]", 'recipe.sizes=[1, "x"] does not fit'),
         ("recipe.heads={a: 1}", 'recipe.heads={"a": 1} does not fit'),
         ("tags=3", "tags=3 does not fit: it should be a valid dictionary"),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_does_not_fit_is_named_with_what_would(
     project: Path, word: str, message: str
 ) -> None:
@@ -296,6 +330,12 @@ BOMB = "a: &a [x, x]\n" + "\n".join(
         ("x: 1\nx: 2", "duplicate key x"),
         ("optim: !!python/object/apply:os.system [echo]", "could not determine a constructor"),
         ("- a\n- b", "holds no keys"),
+        ("defaults: 5", "defaults must be a list"),
+        ("defaults: [evil]", "a file of conf/ includes itself"),
+        ("defaults:\n  - optim: sgd", "→ as in defaults: [override /optim: sgd]"),
+        ("optim.lr: 3", "optim.lr is written with a dot\n  → optim: {lr: …}"),
+        ("seed: .nan", "seed=NaN does not fit"),
+        ("tags: {a: '${tags.a}'}", "Recursive interpolation"),
         ("optim: {_target_: os.system}", "optim._target_ is not a setting"),
         ("tags: {a: {_partial_: true}}", "tags.a._partial_ is not a setting"),
     ],
@@ -305,6 +345,11 @@ def test_a_hostile_file_is_refused_at_once(project: Path, text: str, message: st
     began = time.process_time()
     assert message in refusal(project, "recipe=tiny", "experiment=evil")
     assert time.process_time() - began < 1
+
+
+def test_a_wrong_first_line_is_refused(project: Path) -> None:
+    write(project, "experiment/evil.yaml", "# @author Ada Lovelace\nseed: 3")
+    assert "Too many components" in refusal(project, "recipe=tiny", "experiment=evil")
 
 
 def test_a_file_that_is_not_utf_8_is_refused(project: Path) -> None:

@@ -97,14 +97,14 @@ def _layout(asked: Layout, device: str, inventory: Inventory) -> Layout:
             f"{degree} asks for {asked.devices} devices, but layout=single is one",
             f"layout=ddp {degree}",
         )
-    layout = replace(
-        asked, replicate=asked.replicate or (max(2, have) if asked.name == "ddp" else 1)
-    )
+    alone = max(2, have) if asked.name == "ddp" else 1
+    layout = replace(asked, replicate=asked.replicate or alone)
     if layout.devices > have:
         kind = "GPU" if device == "cuda" else "CPU core"
+        found = f"there is 1 ({kind})" if have == 1 else f"there are {have} ({kind}s)"
         raise PlanError(
-            f"layout={layout.name} with layout.replicate={layout.replicate} needs {layout.devices} "
-            f"devices, but there {'is 1' if have == 1 else f'are {have}'} ({kind}{'s'[: have != 1]})",
+            f"layout={layout.name} with layout.replicate={layout.replicate} needs "
+            f"{layout.devices} devices, but {found}",
             f"layout.replicate={have}" if have > 1 else "layout=single",
         )
     return layout
@@ -113,14 +113,16 @@ def _layout(asked: Layout, device: str, inventory: Inventory) -> Layout:
 def _cluster(
     asked: Cluster, device: Literal["cpu", "cuda"], layout: Layout, inventory: Inventory
 ) -> Cluster:
-    return replace(
-        asked, device=device, threads=asked.threads or threads(device, layout, inventory)
-    )
+    return replace(asked, device=device, threads=asked.threads or threads(layout, inventory))
 
 
-def threads(device: str, layout: Layout, inventory: Inventory) -> int:
-    """Threads of each worker: its share of the cores, at most four (more idle, or fight)."""
-    return max(1, min(4, inventory.cpus // layout.devices))
+def threads(layout: Layout, inventory: Inventory) -> int:
+    """Threads of each worker: its share of half the cores, at most four.
+
+    The other half is for everything else: a small LSTM with two threads on two busy cores was 10 to
+    100 times slower than with one.
+    """
+    return max(1, min(4, inventory.cpus // (2 * layout.devices)))
 
 
 # ── what else cannot be ──

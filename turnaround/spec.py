@@ -27,7 +27,8 @@ PROTOCOL = (
 )
 
 Knob = bool | int | float | str | list[bool | int | float | str] | None
-Count = Annotated[int, Gt(0)]
+Count = Annotated[int, Gt(0), Lt(2**63)]
+Seed = Annotated[int, Ge(0), Lt(2**63)]
 Amount = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Momentum = Annotated[float, Ge(0), Lt(1)]
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 
 def seconds(value: Any) -> Any:
-    """Seconds of a text such as 90s, 20m or 1h30m; anything else as it is, for the type to judge."""
+    """Seconds of a text like 90s, 20m or 1h30m; anything else as it is, for the type to judge."""
     if isinstance(value, str) and re.fullmatch(r"(\d+(\.\d+)?[dhms])+", value):
         parts = re.findall(r"([\d.]+)([dhms])", value)
         return sum(float(number) * _UNITS[unit] for number, unit in parts)
@@ -162,7 +163,7 @@ class Cluster:
     name: Literal["inline", "pool"] = "pool"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Count | None = None  # per worker; none: one on CPU when several workers share it
-    priority: int = 0  # higher goes first
+    priority: Annotated[int, Ge(-1000), Le(1000)] = 0  # higher goes first
     retries: Annotated[int, Ge(0)] = 3  # restarts after a worker or machine was lost
 
 
@@ -206,7 +207,7 @@ class Plan:
     tracking: Tracking
     place: Place
     signature: str
-    seed: int = 0
+    seed: Seed = 0
     precision: Literal["fp32", "bf16", "fp64"] = "fp32"
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)

@@ -32,13 +32,15 @@ import torch
 from turnaround.engine import loop, optim, precision
 from turnaround.engine.checkpoint import Checkpoints
 from turnaround.engine.data import Feed
-from turnaround.engine.failure import Signalled, explain
+from turnaround.engine.failure import Signalled, explain, unsound
 from turnaround.engine.pace import Pace
 from turnaround.engine.recipe import Recipe, load
-from turnaround.engine.report import Curve, Report
+from turnaround.engine.report import Curve, Point, Report
 from turnaround.engine.world import World, join
 from turnaround.errors import CheckpointError
 from turnaround.spec import Assignment, Plan, from_dict
+
+STOPPED = (75, 130, 143)  # exit codes of what somebody asked for: nothing failed
 
 
 def work(
@@ -56,7 +58,7 @@ def work(
             return 0
         except BaseException as error:  # the door: all that fails is said and becomes an exit code
             said = explain(error, Path(assignment.code))
-            report.event("error", **said)
+            report.event("notice" if said["exit_code"] in STOPPED else "error", **said)
             return int(said["exit_code"])
 
 
@@ -99,17 +101,22 @@ def assemble(
     model = layout.wrap(recipe.model())
     optimizer = optim.make(plan.optim, layout.whole(model).parameters())
     compute = precision.named(plan.precision).compute
+    feed = Feed(recipe, plan, world, layout.reader())
+
+    def blame(point: Point) -> str:
+        return unsound(layout.whole(model), feed.numbers(point.examples - feed.size))
+
     return loop.Parts(
         recipe=recipe,
         world=world,
         layout=layout,
         model=model,
         update=_room("updates", plan.update.name).Update(optimizer, plan.optim.clip),
-        feed=Feed(recipe, plan, world, layout.reader()),
+        feed=feed,
         pace=Pace(plan),
         checkpoints=Checkpoints(folder / "checkpoints", plan.checkpoint.keep, warn),
         report=report,
-        curve=Curve(report, world.device, _steps(plan)),
+        curve=Curve(report, world.device, _steps(plan), blame),
         compute=functools.partial(compute, world.device.type),
         rate=functools.partial(optim.rate, plan.optim),
         limit=plan.evaluate.limit,

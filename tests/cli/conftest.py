@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.examples import example_plan
 from turnaround.cli import main
 from turnaround.journal import Journal, Run
-from turnaround.spec import (
-    Budget,
-    Checkpoint,
-    Cluster,
-    Data,
-    Evaluate,
-    Event,
-    Layout,
-    Optim,
-    Place,
-    Plan,
-    Recipe,
-    Status,
-    Tracking,
-    Update,
-)
+from turnaround.spec import Budget, Evaluate, Event, Place, Plan, Recipe, Status
 
-PLAN = Plan(
+PLAN = replace(
+    example_plan(),
     recipe=Recipe("seq2seq", {"width": 64}),
-    data=Data(),
-    optim=Optim(),
-    layout=Layout(),
-    update=Update(),
     budget=Budget(steps=3000),
     evaluate=Evaluate(score="bleu"),
-    checkpoint=Checkpoint(),
-    cluster=Cluster(device="cpu", threads=1),
-    tracking=Tracking(name="none"),
     place=Place("/project", "/usr/bin/python3", "recipes/seq2seq.py", "c0de", "da7a"),
     signature="5eed5eed5eed5eed",
 )

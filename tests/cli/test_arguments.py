@@ -26,7 +26,7 @@ def test_names_that_could_do_harm_are_refused(name: str, why: str) -> None:
     with pytest.raises(ConfigError) as refused:
         arguments.check_name(name)
     assert str(refused.value) == (
-        f"--name {name[:40]!r} {why}\n  → use letters, digits, spaces and . _ - : , +"
+        f"name {name[:40]!r} {why}\n  → use letters, digits, spaces and . _ - : , +"
     )
 
 

@@ -14,7 +14,7 @@ def told(journal: Journal, run: Run) -> str:
 
 def test_a_run_that_went_well(journal: Journal, trained: Callable[..., Run]) -> None:
     assert told(journal, trained(RUN, tracking="sqlite:////project/mlflow.db")) == (
-        "seq2seq-aaaaa SUCCEEDED after 2m31s at step 3,000 (192,000 examples): budget\n"
+        "seq2seq-aaaaa SUCCEEDED after 2m31s: step 3,000, 192,000 examples, ended by budget\n"
         "\n"
         "  valid  loss 0.6412  bleu 71.31\n"
         "  test   loss 0.65  bleu 70.04\n"
@@ -65,11 +65,26 @@ def test_a_run_that_was_stopped_says_how_to_go_on(journal, submit, training) -> 
     journal.mark(RUN, Status.STOPPED, "stopped with Ctrl-C", attempt=1, exit_code=75)
     journal.update(RUN, started=100.0, ended=172.0)
     assert told(journal, journal.run(RUN)) == (
-        "seq2seq-aaaaa STOPPED after 1m12s at step 1,620 (103,680 examples): stopped with Ctrl-C\n"
+        "seq2seq-aaaaa STOPPED after 1m12s: step 1,620, 103,680 examples, stopped with Ctrl-C\n"
         "\n"
         "  valid  loss 0.6412  bleu 71.31\n"
         "\n"
         "  files   ~/home/runs/seq2seq-aaaaa\n"
         "  log     turnaround logs seq2seq-aaaaa\n"
         "  go on   turnaround resume seq2seq-aaaaa"
+    )
+
+
+def test_a_run_under_way_says_how_far_it_is(journal, submit, training, plan) -> None:
+    submit(RUN, Status.RUNNING)
+    journal.append(RUN, *training())
+    run = journal.run(RUN)
+    assert closing(journal, run, latest(journal, run, plan.budget)) == (
+        "seq2seq-aaaaa RUNNING: step 1,620, 103,680 examples, 48s left\n"
+        "\n"
+        "  valid  loss 0.6412  bleu 71.31\n"
+        "\n"
+        "  files   ~/home/runs/seq2seq-aaaaa\n"
+        "  watch   turnaround watch seq2seq-aaaaa\n"
+        "  stop    turnaround stop seq2seq-aaaaa"
     )

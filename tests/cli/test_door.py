@@ -74,3 +74,8 @@ def test_a_home_that_cannot_be_written_does_not_hide_the_mistake(
 
 def test_interrupted_is_what_shells_say() -> None:
     assert door.INTERRUPTED == 128 + signal.SIGINT
+
+
+def test_a_message_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    door.leave(raising(PlanError("recipe=\x1b[2Jx is not there")), debug=False)
+    assert capsys.readouterr().err == "PlanError: recipe=\\x1b[2Jx is not there\n"

@@ -1,9 +1,18 @@
 import io
+from dataclasses import replace
+
+import pytest
+
+from turnaround.spec import Plan
 
 RUN = "seq2seq-aaaaa"
 FAKE = """
 def answer(plan, folder, code):
-    return lambda line: f"{folder.name} {plan.recipe.name}: {line[::-1]}"
+    def reply(line):
+        if line == "burn":
+            raise ValueError("on fire")
+        return f"{folder.name} {plan.recipe.name}: {line[::-1]}"
+    return reply
 """
 
 
@@ -13,8 +22,14 @@ def with_a_model(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("turnaround.cli.try_.ANSWER", "fake_worker:answer")
 
 
-def test_each_line_of_standard_input_is_answered(ask, trained, monkeypatch, tmp_path) -> None:
-    trained(RUN)
+@pytest.fixture
+def here(plan, tmp_path) -> Plan:
+    """A plan of a project that exists."""
+    return replace(plan, place=replace(plan.place, project=str(tmp_path)))
+
+
+def test_each_line_of_standard_input_is_answered(ask, trained, here, monkeypatch, tmp_path) -> None:
+    trained(RUN, here)
     with_a_model(monkeypatch, tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO("un\r\ndeux\n\ntrois"))
     said = ask("try", RUN)
@@ -24,16 +39,34 @@ def test_each_line_of_standard_input_is_answered(ask, trained, monkeypatch, tmp_
     assert (said.code, said.err) == (0, "")
 
 
-def test_text_comes_before_standard_input(ask, trained, monkeypatch, tmp_path) -> None:
-    trained(RUN)
+def test_text_comes_before_standard_input(ask, trained, here, monkeypatch, tmp_path) -> None:
+    trained(RUN, here)
     with_a_model(monkeypatch, tmp_path)
     assert ask("try", RUN, "--text", "ab", "-t", "cd").out == (
         f"{RUN} seq2seq: ba\n{RUN} seq2seq: dc\n"
     )
 
 
-def test_a_run_without_a_checkpoint_says_so(ask, submit) -> None:
-    submit(RUN)
+def test_a_run_without_a_checkpoint_says_so(ask, submit, here) -> None:
+    submit(RUN, plan=here)
     said = ask("try", RUN, "--text", "ab")
     assert (said.code, said.out) == (3, "")
     assert said.err.startswith("CheckpointError: ")
+
+
+def test_an_error_in_the_recipe_is_the_recipes(ask, trained, here, monkeypatch, tmp_path) -> None:
+    trained(RUN, here)
+    with_a_model(monkeypatch, tmp_path)
+    said = ask("try", RUN, "-t", "burn")
+    assert said.code == 1
+    assert said.err == (
+        "RecipeError: the recipe's answer to 'burn' failed: ValueError: on fire\n"
+        "  → --debug shows the traceback\n"
+    )
+
+
+def test_a_project_that_is_gone_is_named(ask, trained) -> None:
+    trained(RUN)
+    assert ask("try", RUN, "-t", "a").err == (
+        f"LaunchError: {RUN} belongs to /project, which is gone\n  → restore it\n"
+    )

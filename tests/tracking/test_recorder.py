@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from tests.tracking.conftest import Workshop
+from tests.workshop import Workshop
 from turnaround.spec import Status
 from turnaround.tracking import recorder
 from turnaround.tracking.rounds import Rounds
@@ -59,7 +59,7 @@ def test_a_recorder_killed_on_the_way_loses_and_doubles_nothing(workshop: Worksh
         "seconds": 3000,
         "valid/loss": 600,
         "valid/bleu": 600,
-        "best/valid/bleu": 1,
+        "valid/best/bleu": 1,
         "test/bleu": 1,
     }
 

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as Found
 from mlflow.entities import ViewType
 
-from tests.tracking.conftest import Workshop
+from tests.workshop import Workshop
 from turnaround.spec import Layout, Optim, Recipe, Status, Tracking
 from turnaround.tracking.follower import Follower
 from turnaround.tracking.rounds import Rounds
@@ -81,7 +81,7 @@ def test_params_tags_metrics_and_status_arrive(
     assert run.data.metrics["valid/bleu"] == pytest.approx(1 - math.exp(-100 / 40))
     assert run.data.metrics["epoch"] == 2.0
     assert run.data.metrics["test/bleu"] == 0.875
-    assert run.data.metrics["best/valid/bleu"] == 0.9
+    assert run.data.metrics["valid/best/bleu"] == 0.9
     tags = {
         "team": "night",
         "turnaround.run": RUN,

@@ -45,7 +45,7 @@ def check(name: str | None, tags: dict[str, str]) -> None:
     check_tags(tags)
 
 
-def check_name(name: str, what: str = "--name") -> None:
+def check_name(name: str, what: str = "name") -> None:
     """Refuse what could not be shown on a page, typed in a shell, or used in a path."""
     if wrong := _wrong(name):
         raise ConfigError(

@@ -63,7 +63,7 @@ def conclude(journal: Journal, run: Run, progress: Progress | None, as_json: boo
 
 def _view(journal: Journal, run: Run, progress: Progress, out: TextIO) -> View:
     """A picture on a terminal that can draw one, else lines."""
-    if not out.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+    if not out.isatty() or os.environ.get("TERM") in (None, "", "dumb", "unknown"):
         return Lines(run.id, progress, out)
     from rich.console import Console
 

@@ -21,16 +21,26 @@ def closing(journal: Journal, run: Run, progress: Progress) -> str:
 
 
 def _headline(run: Run, progress: Progress) -> str:
-    words = [f"{run.id} {run.status}"]
+    after = ""
     if run.started and run.ended:
-        words.append(f"after {units.duration(run.ended - run.started)}")
-    if progress.step:
-        words.append(f"at step {progress.step:,}")
+        after = f" after {units.duration(run.ended - run.started)}"
+    facts = [f"step {progress.step:,}"] if progress.step else []
     if progress.examples:
-        words.append(f"({progress.examples:,} examples)")
-    said_below = run.status is Status.FAILED and progress.error is not None
-    why = "" if said_below else run.reason or progress.summary.get("stopped") or ""
-    return " ".join(words) + (f": {why}" if why else "")
+        facts.append(f"{progress.examples:,} examples")
+    if not run.status.over and progress.left:
+        facts.append(f"{units.duration(progress.left)} left")
+    if why := _why(run, progress):
+        facts.append(why)
+    return f"{run.id} {run.status}{after}" + (f": {', '.join(facts)}" if facts else "")
+
+
+def _why(run: Run, progress: Progress) -> str:
+    """What ended it, unless it is said below."""
+    if run.status is Status.FAILED and progress.error is not None:
+        return ""
+    if run.reason or "stopped" not in progress.summary:
+        return run.reason
+    return f"ended by {progress.summary['stopped']}"
 
 
 def _scores(progress: Progress) -> str:
@@ -76,8 +86,10 @@ def _next(journal: Journal, run: Run) -> str:
     steps = [("files", units.short(journal.folder(run.id)))]
     if run.status is Status.SUCCEEDED:
         steps.append(("use it", f"turnaround try {run.id}"))
-    else:
+    elif run.status.over:
         steps += [("log", f"turnaround logs {run.id}"), ("go on", f"turnaround resume {run.id}")]
+    else:
+        steps += [("watch", f"turnaround watch {run.id}"), ("stop", f"turnaround stop {run.id}")]
     if run.tracking:
         steps.append(("pages", "turnaround ui"))
     return "\n".join(f"  {name:<6}  {what}" for name, what in steps)

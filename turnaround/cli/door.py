@@ -52,7 +52,8 @@ def _explain(error: Exception, debug: bool) -> int:
 
 
 def say(text: str) -> None:
-    """A message on standard error, its first word red on a terminal."""
+    """A message on standard error, its first word red on a terminal that it cannot steer."""
+    text = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
     name, colon, rest = text.partition(":")
     if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
         name = typer.style(name, fg="red", bold=True)

@@ -5,6 +5,7 @@ code = carry_out(journal, lambda watch: inline.run(plan, journal, watch), plan.b
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -27,7 +28,8 @@ def carry_out(
 
     def watch(event: Event) -> None:
         view.run = view.run or ours(journal).id
-        view.take(event)
+        with contextlib.suppress(BrokenPipeError):  # nobody reads; the run goes on
+            view.take(event)
 
     with _signals_noted() as came:
         code = act(watch)

@@ -77,7 +77,8 @@ class Lines:
             words.append(f"{progress.fraction:.0%}")
         if progress.loss is not None:
             words.append(f"loss {units.number(progress.loss)}")
-        words.append(f"{units.number(progress.rate)} examples/s")
+        if progress.rate:
+            words.append(f"{units.number(progress.rate)} examples/s")
         if progress.left is not None:
             words.append(f"{units.duration(progress.left)} left")
         return "  ".join(words)

@@ -76,7 +76,8 @@ class Screen:
             self._drawn = self._clock()
 
     def close(self) -> None:
-        """The last picture stays; `beat` opens it again."""
+        """The picture stays, unless the closing words follow; `beat` opens it again."""
+        self._live.transient = Status(self.progress.status).over
         self._live.refresh()
         self._live.stop()
 
@@ -116,10 +117,15 @@ class Screen:
         row.add_column(no_wrap=True)
         done = progress.fraction
         bar = ProgressBar(
-            total=1.0, completed=done or 0.0, pulse=done is None, animation_time=self._clock()
+            complete_style="cyan",
+            finished_style="green",
+            total=1.0,
+            completed=done or 0.0,
+            pulse=done is None,
+            animation_time=self._clock(),
         )
         share = f"{done:.0%}" if done is not None else ""
-        left = f"  {units.duration(progress.left)} left" if progress.left is not None else ""
+        left = f"  {units.duration(progress.left)} left" if progress.left else ""
         row.add_row(bar, share + left)
         return row
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import keyword
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -78,6 +79,7 @@ class Verbs(TyperGroup):
 
 app = typer.Typer(
     cls=Verbs,
+    add_completion=False,  # `turnaround complete` does that
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     subcommand_metavar="VERB ...",
@@ -124,6 +126,8 @@ def obey(words: list[str]) -> int:
     """Do what the words ask; the exit code."""
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if "_TURNAROUND_COMPLETE" in os.environ:  # a shell asks; `turnaround complete` told it how
+        typer.completion.completion_init()  # type: ignore[attr-defined]  # not listed by typer
     command = typer.main.get_command(app)
     return door.leave(lambda: command.main(words, "turnaround", standalone_mode=False), debug)
 

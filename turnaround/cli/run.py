@@ -7,8 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -16,13 +15,14 @@ import typer
 from turnaround.cli import arguments, complete, units
 from turnaround.cli.attach import Manner, attach, conclude
 from turnaround.cli.here import carry_out
+from turnaround.cli.planning import planned
 from turnaround.cli.record import record
 from turnaround.cli.steer import PoolSteer, settle
 from turnaround.cli.tail import latest
 from turnaround.errors import ConfigError
 from turnaround.journal import Journal, Run, home
 from turnaround.launch.pool import Pool
-from turnaround.spec import Cluster, Inventory, Plan, Status
+from turnaround.spec import Plan, Status
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def run(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[GROUP=OPTION|KEY=VALUE]...",
-            help="What to run; `turnaround recipes` lists it.",
+            metavar="KEY=VALUE",
+            help="What to run: group=option, key=value.",
             autocompletion=complete.overrides,
             show_default=False,
         ),
@@ -74,7 +74,7 @@ def run(
     """
     wish = Wish(detach, again, as_json)
     journal = Journal(home())
-    plan, recipe_file = _plan(overrides or [], name, arguments.parse_tags(tag))
+    plan, recipe_file = planned(overrides or [], name, arguments.parse_tags(tag))
     if not again and (known := _known(journal, plan)):
         return _tell(journal, known, wish)
     from turnaround.launch import base
@@ -84,27 +84,6 @@ def run(
         raise ConfigError("cluster=inline with --detach has nobody to carry it out", "choose one")
     plan = base.frozen(plan, recipe_file, journal.root)
     return _inline(journal, plan, as_json) if inline else _pool(journal, plan, wish)
-
-
-def _plan(overrides: list[str], name: str | None, tags: dict[str, str]) -> tuple[Plan, Path]:
-    """What the words come to, and the recipe's file."""
-    from turnaround import config, plan
-    from turnaround.launch import facts
-
-    project = config.project_root(Path.cwd())
-    asked = config.compose(overrides, project, home() / "cache")
-    asked = replace(asked, name=name or asked.name, tags={**asked.tags, **tags})
-    arguments.check(asked.name, asked.tags)
-    found = facts.gather(asked, project, _inventory(asked.cluster))
-    return plan.make(asked, found), asked.recipe_file
-
-
-def _inventory(cluster: Cluster) -> Inventory:
-    """The devices of the pool that is up, else of this machine."""
-    from turnaround.launch import facts
-
-    record = Pool(home()).record() if cluster.name == "pool" else None
-    return Inventory(record.cpus, record.gpus) if record else facts.inventory()
 
 
 # ── asked before ──

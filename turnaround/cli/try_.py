@@ -5,11 +5,13 @@ from __future__ import annotations
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from turnaround.cli import arguments
+from turnaround.errors import LaunchError, RecipeError, TurnaroundError
 from turnaround.journal import Journal, home
 
 ANSWER = "turnaround.worker:answer"  # by its name: the command line itself does without torch
@@ -34,11 +36,25 @@ def try_(
     found = journal.find(run)
     plan = journal.plan(found.id)
     code = journal.root / "snapshots" / (plan.place.snapshot or "") / "tree"
+    if not Path(plan.place.project).is_dir():
+        raise LaunchError(
+            f"{found.id} belongs to {plan.place.project}, which is gone", "restore it"
+        )
     answer = pkgutil.resolve_name(ANSWER)
     reply: Callable[[str], str] = answer(plan, journal.folder(found.id), code)
     for line in text if text is not None else _lines():
-        typer.echo(reply(line))
+        typer.echo(_answer(reply, line))
         sys.stdout.flush()  # whoever pipes lines in wants each answer at once
+
+
+def _answer(reply: Callable[[str], str], line: str) -> str:
+    try:
+        return reply(line)
+    except TurnaroundError:
+        raise
+    except Exception as error:  # the recipe's own code runs here: no mistake of ours
+        message = f"the recipe's answer to {line!r:.80} failed: {type(error).__name__}: {error}"
+        raise RecipeError(message, "--debug shows the traceback") from error
 
 
 def _lines() -> Iterator[str]:

@@ -42,7 +42,8 @@ def ui(
         return
     _check(journal, uri, runs)
     for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.default_int_handler)  # all three leave nothing behind
+        if signal.getsignal(name) is not signal.SIG_IGN:  # as nohup asks
+            signal.signal(name, signal.default_int_handler)  # leaves nothing behind, like Ctrl-C
     log = journal.root / "logs" / "ui.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -94,11 +95,11 @@ def _ended(log: Path) -> LaunchError:
 
 def _links(server: Server, journal: Journal, uri: str, runs: list[Run]) -> str:
     """Where to click: all runs, the newest, and what is missing still."""
-    lines = [f"{server.url}   all runs (Ctrl-C ends this)"]
+    lines = [f"{server.page()}   all runs (Ctrl-C ends this)"]
     place = journal.folder(runs[0].id) / "tracking.json" if runs else None
     if place and place.exists():
         at = json.loads(place.read_text())
-        page = f"{server.url}/#/experiments/{at['experiment_id']}/runs/{at['run_id']}"
+        page = server.page(f"experiments/{at['experiment_id']}/runs/{at['run_id']}")
         lines.append(f"{page}   {runs[0].name or runs[0].id}")
     if lag := start.lag(journal.root, uri):
         lines.append(f"{lag.behind:,} events wait to be written: {lag.error}")

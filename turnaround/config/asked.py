@@ -41,7 +41,7 @@ class Config:
     checkpoint: spec.Checkpoint
     cluster: spec.Cluster
     tracking: spec.Tracking
-    seed: int = 0
+    seed: spec.Seed = 0
     precision: Literal["fp32", "bf16", "fp64"] = "fp32"
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
@@ -67,15 +67,19 @@ def compose(overrides: list[str], project: Path, cache: Path | None = None) -> C
     try:
         return _config(fields, project)
     except Misfit as error:
-        raise ConfigError(
-            error.message + _whence(error.key, overrides, project), error.hint
-        ) from None
+        where = _whence(error.key, overrides, project)
+        raise ConfigError(error.message + where, error.hint) from None
 
 
 @once
 def hints(kind: type) -> dict[str, Any]:
     """The types of a data class's fields, with their limits."""
     return typing.get_type_hints(kind, include_extras=True)
+
+
+def settings(group: str) -> dict[str, KnobSchema]:
+    """The fields of a group with their types, defaults and meanings, read from their source."""
+    return schema(Path(spec.__file__), GROUPS[group].__name__)
 
 
 # ── composing ──
@@ -141,9 +145,8 @@ def _recipe_file(fields: dict[str, Any], project: Path) -> Path:
     if name is None:
         raise ConfigError("no recipe was asked for", f"recipe=… takes one of {', '.join(files)}")
     if str(name) not in files:
-        raise Misfit(
-            "recipe.name", f"recipe={name} is not one of the recipes", near(str(name), files)
-        )
+        message = f"recipe={name} is not one of the recipes"
+        raise Misfit("recipe.name", message, near(str(name), files))
     return files[str(name)]
 
 
@@ -152,11 +155,12 @@ def _check_keys(fields: dict[str, Any], knobs: dict[str, KnobSchema]) -> None:
     inside["recipe"] = ["recipe.name", *(f"recipe.{name}" for name in knobs)]
     everywhere = [key for keys in inside.values() for key in keys]
     for key, value in fields.items():
+        if key in everywhere:  # in a file, a dot is a letter like any other
+            raise Misfit(key, f"{key} is written with a dot", f"{key.replace('.', ': {', 1)}: …}}")
         known(key, [*inside, *ROOT], everywhere)
         if key in inside and not isinstance(value, dict):
-            raise Misfit(
-                key, f"{key}={value}: {key} is a group of settings", f"as in {inside[key][0]}=…"
-            )
+            message = f"{key}={value}: {key} is a group of settings"
+            raise Misfit(key, message, f"as in {inside[key][0]}=…")
         for name in value if key in inside else ():
             known(f"{key}.{name}", inside[key], everywhere)
 
@@ -164,13 +168,9 @@ def _check_keys(fields: dict[str, Any], knobs: dict[str, KnobSchema]) -> None:
 def _group(group: str, kind: type, asked: dict[str, Any]) -> Any:
     """The group's data class; only what differs from its defaults needs a look."""
     plain = vars(kind())
-    changed = {name: value for name, value in asked.items() if not _same(value, plain[name])}
-    return kind(
-        **{
-            name: fit(f"{group}.{name}", value, hints(kind)[name])
-            for name, value in changed.items()
-        }
-    )
+    changed = [name for name, value in asked.items() if not _same(value, plain[name])]
+    types = hints(kind)
+    return kind(**{name: fit(f"{group}.{name}", asked[name], types[name]) for name in changed})
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -186,9 +186,8 @@ def _knobs(
         if name in asked:
             values[name] = fit(f"recipe.{name}", asked[name], knob.annotation)
         elif knob.required:
-            raise ConfigError(
-                f"recipe.{name} has no value, and {file.name} no default for it", f"recipe.{name}=…"
-            )
+            message = f"recipe.{name} has no value, and {file.name} no default for it"
+            raise ConfigError(message, f"recipe.{name}=…")
         elif not knob.computed:
             values[name] = knob.default
     return values

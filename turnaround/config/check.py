@@ -11,7 +11,6 @@ import json
 import types
 import typing
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -41,17 +40,15 @@ def known(key: str, siblings: Iterable[str], everywhere: Iterable[str]) -> None:
 
 def fit(key: str, value: Any, kind: Any) -> Any:
     """`value` as the type `kind` wants it; Misfit says what it wants."""
+    wrong = []
     for reading in _readings(value):
-        with suppress(ValidationError):
+        try:
             return _adapter(kind).validate_python(reading, strict=True)
-    try:
-        _adapter(kind).validate_python(value, strict=True)
-    except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Input ").removeprefix("Value error, ")
-        shown = value if isinstance(value, str) else json.dumps(value)
-        raise Misfit(
-            key, f"{key}={shown} does not fit: it {message}", f"{key} is {described(kind)}"
-        ) from None
+        except ValidationError as error:
+            wrong.append(error.errors()[0]["msg"])
+    shown = value if isinstance(value, str) else json.dumps(value, default=str)
+    what = wrong[0].removeprefix("Input ").removeprefix("Value error, ")
+    raise Misfit(key, f"{key}={shown} does not fit: it {what}", f"{key} is {described(kind)}")
 
 
 def _readings(value: Any) -> Iterator[Any]:

@@ -7,8 +7,7 @@ KnobSchema(name="width", type="int", default=256, help="of embeddings and LSTMs"
 from __future__ import annotations
 
 import ast
-import io
-import tokenize
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -37,14 +36,11 @@ class KnobSchema:
 
 def schema(file: Path, name: str = "Config") -> dict[str, KnobSchema]:
     """The fields of the data class `name` in `file`; none when there is no such class."""
-    tree, comments = _parsed(file)
+    tree, lines = _parsed(file)
     constants = _constants(tree)
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
     fields = [node for cls in classes[-1:] for node in cls.body if isinstance(node, ast.AnnAssign)]
-    knobs = [
-        _knob(node, comments, constants) for node in fields if isinstance(node.target, ast.Name)
-    ]
-    return {knob.name: knob for knob in knobs}
+    return {ast.unparse(field.target): _knob(field, lines, constants) for field in fields}
 
 
 def headline(file: Path) -> str:
@@ -53,25 +49,19 @@ def headline(file: Path) -> str:
     return (ast.get_docstring(tree) or "").split("\n")[0]
 
 
-def _parsed(file: Path) -> tuple[ast.Module, dict[int, str]]:
-    """The syntax tree, and each line's trailing comment."""
+def _parsed(file: Path) -> tuple[ast.Module, list[bytes]]:
+    """The syntax tree, and the lines."""
     try:
-        with tokenize.open(file) as opened:
-            text = opened.read()
-        tree = ast.parse(text, str(file))
-        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+        text = file.read_bytes()
+        return ast.parse(text, str(file)), text.splitlines()
     except SyntaxError as error:
-        line = (error.text or "").strip()
+        line = f"\n    {error.text.strip()}" if error.text else ""
+        message = f"{file}, line {error.lineno}: {error.msg}{line}"
+        raise RecipeError(message, "mend the file and ask again") from None
+    except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(
-            f"{file}, line {error.lineno}: {error.msg}" + (f"\n    {line}" if line else ""),
-            "mend the file and ask again",
+            f"{file} cannot be read: {error}", "a recipe is Python, in UTF-8"
         ) from None
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise RecipeError(
-            f"{file} cannot be read: {error}", "a recipe is a text file in UTF-8"
-        ) from None
-    comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
-    return tree, comments
 
 
 def _constants(tree: ast.Module) -> dict[str, Any]:
@@ -86,22 +76,33 @@ def _constants(tree: ast.Module) -> dict[str, Any]:
     return found
 
 
-def _knob(node: ast.AnnAssign, comments: dict[int, str], constants: dict[str, Any]) -> KnobSchema:
-    assert isinstance(node.target, ast.Name)
-    annotation = node.annotation
-    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-        annotation = ast.parse(annotation.value, mode="eval").body  # written in quotes
+def _knob(node: ast.AnnAssign, lines: list[bytes], constants: dict[str, Any]) -> KnobSchema:
+    annotation = _unquoted(node.annotation)
     value = _default(node.value)
     plain, default = _evaluated(value, constants) if value else (True, None)
     return KnobSchema(
-        name=node.target.id,
+        name=ast.unparse(node.target),
         type=ast.unparse(annotation),
         default=default,
-        help=comments.get(node.end_lineno or node.lineno, ""),
+        help=_comment(node, lines),
         choices=_choices(_type(annotation)),
         required=value is None,
         computed=not plain,
     )
+
+
+def _unquoted(annotation: ast.expr) -> ast.expr:
+    """The type that is written as "a string"."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        with suppress(SyntaxError):
+            return ast.parse(annotation.value, mode="eval").body
+    return annotation
+
+
+def _comment(node: ast.AnnAssign, lines: list[bytes]) -> str:
+    """What follows the field on its last line; columns are counted in bytes."""
+    rest = lines[(node.end_lineno or node.lineno) - 1][node.end_col_offset :]
+    return rest.decode("utf-8", "replace").partition("#")[2].strip()
 
 
 def _default(value: ast.expr | None) -> ast.expr | None:

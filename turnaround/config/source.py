@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]  # Hydra's own reader; it ships no types
+import yaml
 from hydra import compose, initialize
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
@@ -34,10 +34,10 @@ def load(words: list[str], project: Path) -> dict[str, Any]:
         _harmless(OmegaConf.to_container(made))
         resolved = OmegaConf.to_container(made, resolve=True)
     except MissingConfigException as error:
-        group, _, option = (error.missing_cfg_file or "").rpartition("/")
-        message = f"a file of conf/ asks for {group}={option}, which is not one of the options"
-        raise ConfigError(message, near(option, error.options or [])) from None
-    except (HydraException, OmegaConfBaseException, RecursionError) as error:
+        raise _missing(error) from None
+    except RecursionError:
+        raise ConfigError("a file of conf/ includes itself", "see its list of defaults") from None
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(_brief(error), "see the files of conf/ that were asked for") from None
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
@@ -220,6 +220,16 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
         return
     for name, item in value.items() if isinstance(value, dict) else enumerate(value):
         yield from _leaves(item, f"{key}.{name}".lstrip("."))
+
+
+def _missing(error: MissingConfigException) -> ConfigError:
+    """An entry in some file's list of defaults leads nowhere."""
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    message = f"a file of conf/ asks for {group}={option}, which is not one of the options"
+    hint = (
+        near(option, error.options) if error.options else "as in defaults: [override /optim: sgd]"
+    )
+    return ConfigError(message, hint)
 
 
 def _brief(error: BaseException) -> str:

@@ -62,7 +62,7 @@ class Checkpoints:
                 self._read(name)
                 return name
             except CheckpointError as error:
-                self._warn(f"{error.message}; the one before it is used")
+                self._warn(f"{error.message}; an older one is looked for")
         if names and kind == "step":
             raise CheckpointError(
                 f"none of the {len(names)} checkpoints in {self.folder} can be trusted",

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,9 @@ from turnaround.engine.precision import named
 from turnaround.engine.world import World, number
 from turnaround.errors import DataError
 from turnaround.spec import Plan
+
+T = TypeVar("T")
+SORTED = 50  # batches of an evaluation that are sorted by length together, and held in memory
 
 
 class Source(Protocol):
@@ -65,7 +69,7 @@ class Feed:
         Each takes every n-th example: in a batch sorted by length all get about as much. Two
         devices, or one that accumulates twice, make the same pieces with the same keys.
         """
-        train, numbers = self.split("train"), self.order.take(start, self.size)
+        train, numbers = self.split("train"), self.numbers(start)
         count = self._parts * self._micro
         mine = range(self._part, count, self._parts)
         pieces = []
@@ -76,19 +80,26 @@ class Feed:
             pieces.append(Piece(batch, (*key, 1), last=piece == mine[-1]))
         return pieces
 
-    def batches(self, split: str, limit: int | None = None) -> Iterator[Any]:
-        """This rank's share of a split, or of `limit` examples of it, longest first."""
-        examples = sorted(self.some(split, limit), key=self._recipe.length, reverse=True)
-        size = math.ceil(self.size / (self._parts * self._micro))  # what a training step holds
-        for start in range(0, len(examples), size)[self._part :: self._parts]:
-            self._world.seed(self._seed, start)
-            yield self._collate(examples[start : start + size])
+    def numbers(self, start: int) -> list[int]:
+        """Which training examples make the batch at place `start`."""
+        return self._order.take(start, self.size)
 
-    def some(self, split: str, limit: int | None = None) -> list[Any]:
-        """The examples of a split, or `limit` of them, evenly spread over it."""
+    def batches(self, split: str, limit: int | None = None) -> Iterator[Any]:
+        """This rank's share of a split, or of `limit` examples of it, like lengths together."""
         examples = self.split(split)
-        count = min(limit or len(examples), len(examples))
-        return [examples[i * len(examples) // count] for i in range(count)]
+        mine = _spread(len(examples), limit)[self._part :: self._parts]
+        size = math.ceil(self.size / (self._parts * self._micro))  # what a training step holds
+        drawn = itertools.count()
+        for window in _chunks(mine, size * SORTED):
+            held = sorted((examples[i] for i in window), key=self._recipe.length, reverse=True)
+            for batch in _chunks(held, size):
+                self._world.seed(self._seed, self._part, next(drawn))
+                yield self._collate(batch)
+
+    def some(self, split: str, count: int) -> list[Any]:
+        """That many examples of a split, evenly spread over it, or all there are."""
+        examples = self.split(split)
+        return [examples[i] for i in _spread(len(examples), count)]
 
     def split(self, name: str) -> Sequence[Any]:
         """The examples of a split, read when they are first wanted."""
@@ -102,8 +113,7 @@ class Feed:
         return examples / len(self.split("train"))
 
     @functools.cached_property
-    def order(self) -> Order:
-        """In which the training examples come."""
+    def _order(self) -> Order:
         train, length = self.split("train"), self._recipe.length
         if not len(train):
             raise DataError("the train split has no examples", "see data.path and data.train")
@@ -158,6 +168,17 @@ def _cut(start: int, count: int, size: int, block: Callable[[int], Tensor]) -> l
         which, offset = divmod(start + len(taken), size)
         taken += block(which)[offset : offset + count - len(taken)].tolist()
     return taken
+
+
+def _spread(count: int, limit: int | None) -> list[int]:
+    """The numbers below `count`, or `limit` of them at even distances."""
+    chosen = min(limit or count, count)
+    return [i * count // chosen for i in range(chosen)]
+
+
+def _chunks(items: list[T], size: int) -> Iterator[list[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def moved(value: Any, device: torch.device, kept: torch.dtype) -> Any:

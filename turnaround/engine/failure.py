@@ -1,6 +1,8 @@
 """What went wrong, for whoever has to mend it: a message, what to do, their lines, an exit code.
 
-explain(error, code) == {"message": …, "hint": …, "traceback": …, "exit_code": 1}
+    explain(error, code) == {"message": …, "hint": …, "traceback": …, "exit_code": 1}
+
+Every exception ends here once, at the door of the worker.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+from torch import nn
 
 import turnaround
 from turnaround.errors import TurnaroundError
 
 MEMORY = ("DefaultCPUAllocator", "out of memory")  # in a RuntimeError: it means MemoryError
 PEERS = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
+BLAMED = 8  # examples of a batch that are named
 _OURS = Path(turnaround.__file__).parent
 _OTHERS = tuple(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib"))
 
@@ -58,6 +62,18 @@ def trimmed(error: BaseException, code: Path) -> str:
             part.filename = _short(part.filename, code)
         part = part.__cause__ or part.__context__
     return "".join(whole.format()).rstrip()
+
+
+def unsound(model: nn.Module, numbers: list[int]) -> str:
+    """Which tensor of `model` is not finite, or else which examples a bad loss came from."""
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            return f"parameter {name} is not finite"
+    listed = ", ".join(map(str, numbers[:BLAMED])) + (", …" if len(numbers) > BLAMED else "")
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and not parameter.grad.isfinite().all():
+            return f"the gradient of {name} is not finite on training examples {listed}"
+    return f"all parameters are finite; look at training examples {listed}"
 
 
 def _said(message: str, hint: str, exit_code: int, trace: str = "") -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """The loop: restore; then look, save, stop or learn, until it is over.
 
-parts = Parts(…)           # one of each; they meet in worker.py
-rehearse(parts, "loss")    # mistakes in scoring show now
-now = fit(parts)           # trained: the budget is spent, patience ended or somebody said stop
-finish(parts, now)         # the best parameters, judged on what they have not seen
+    parts = Parts(…)           # one of each; they meet in worker.py
+    rehearse(parts, "loss")    # mistakes in scoring show now
+    now = fit(parts)           # trained: the budget is spent, patience ended or somebody said stop
+    finish(parts, now)         # the best parameters, judged on what they have not seen
+
+It knows no layout, update or recipe by name; a feature that wants in finds another room first.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterable
@@ -87,16 +90,15 @@ def learn(parts: Parts, now: Progress) -> None:
     def gradients() -> Tensor:
         """Into the parameters; the loss's (sum, count) over all pieces of all ranks."""
         parts.update.optimizer.zero_grad()
-        sums = torch.stack([add_gradients(parts, piece) for piece in pieces])
-        return parts.layout.sum(sums.sum(0))
+        sums = [add_gradients(parts, piece) for piece in pieces]
+        return parts.layout.sum(functools.reduce(torch.add, sums))
 
     rate = parts.rate(now.step, parts.pace.share(now))
-    taken = parts.update.step(gradients, rate)
     now.step += 1
     now.examples += parts.feed.size
     epoch, share = parts.feed.epoch(now.examples), parts.pace.share(now)
     point = Point(now.step, epoch, now.examples, now.seconds, share, rate)
-    parts.curve.add(point, taken.loss, taken.norm)
+    parts.update.step(gradients, functools.partial(parts.curve.add, point), rate)
 
 
 def add_gradients(parts: Parts, piece: Piece) -> Tensor:
@@ -209,4 +211,5 @@ def show(parts: Parts, now: Progress) -> None:
         return
     model = parts.layout.whole(parts.model).eval()
     columns, rows = parts.recipe.samples(model, parts.feed.some("test", SAMPLES))
-    parts.report.event("samples", step=now.step, columns=columns, rows=rows)
+    if rows:
+        parts.report.event("samples", step=now.step, columns=columns, rows=rows)

@@ -1,8 +1,10 @@
 """What is counted while training: sums that add up over batches and devices.
 
-loss = Mean.of(nll.sum(), targets)     # a sum and its count, never a mean
-total = loss + another                 # over micro-batches, batches, devices
-total.compute()                        # 1.23
+    loss = Mean.of(nll.sum(), targets)     # a sum and its count, never a mean
+    total = loss + another                 # over micro-batches, batches, devices
+    total.compute()                        # 1.23
+
+So one device and many draw the same curve.
 """
 
 from __future__ import annotations
@@ -14,10 +16,9 @@ from torch import Tensor
 
 
 class Tally:
-    """A vector of sums, and a `compute` that makes one number of it.
+    """A vector of sums, and a `compute` that makes one number of it: of BLEU, F1, perplexity.
 
-    Subclass it for BLEU, F1, perplexity. A subclass changes `compute` only: `values` is what
-    travels between devices.
+    A subclass changes `compute` only: `values` is what travels between devices.
     """
 
     def __init__(self, values: Tensor) -> None:
@@ -27,8 +28,8 @@ class Tally:
         return type(self)(self.values + other.values)
 
     def wide(self) -> Self:
-        """The same in float64 and without its graph: what sums over a whole split are made of."""
-        return type(self)(self.values.detach().double().cpu())
+        """The same in float64 on the host: what the sums over a whole split are made of."""
+        return type(self)(self.values.detach().to("cpu", torch.float64))
 
     def compute(self) -> float:
         """The number that is reported."""
@@ -36,20 +37,26 @@ class Tally:
 
 
 class Mean(Tally):
-    """A sum and a count: `values` is (sum, count)."""
+    """A sum and a count: `values` is (sum, count) in float64, without the graph that `sum` has."""
+
+    def __init__(self, values: Tensor, total: Tensor | None = None) -> None:
+        super().__init__(values)
+        self._total = total
 
     @classmethod
     def of(cls, total: Tensor | float, count: Tensor | int) -> Self:
         """From a summed quantity and how many were summed; the sum keeps its graph for backward."""
         total = torch.as_tensor(total)
-        if total.dtype in (torch.bfloat16, torch.float16):
-            total = total.float()  # bf16 cannot tell 257 from 256, and counts must add up
-        return cls(torch.stack([total, torch.as_tensor(count).to(total)]))
+        number = torch.as_tensor(count, dtype=torch.float64, device=total.device)
+        return cls(torch.stack((total.detach().double(), number)), total)
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.values + other.values, self.sum + other.sum)
 
     @property
     def sum(self) -> Tensor:
         """The summed quantity."""
-        return self.values[0]
+        return self.values[0] if self._total is None else self._total
 
     @property
     def count(self) -> Tensor:

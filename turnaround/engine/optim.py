@@ -1,8 +1,10 @@
 """Optimizers and learning-rate schedules by name; gradients brought to scale and clipped.
 
-optimizer = make(plan.optim, model.parameters())
-rate(plan.optim, step=0, share=0.0)          # the learning rate of the first step
-norm = rescale(parameters, count, clip=5.0)  # from a summed loss to the mean one
+    optimizer = make(plan.optim, model.parameters())
+    rate(plan.optim, step=0, share=0.0)          # the learning rate of the first step
+    norm = rescale(parameters, count, clip=5.0)  # from a summed loss to the mean one
+
+Nothing here knows how the gradients came about.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ def rescale(parameters: list[Parameter], count: Tensor, clip: float | None) -> T
     One factor and one pass for both, and no number of the device is waited for.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients) / count
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))) / count
     factor = 1 / count if clip is None else (clip / (norm + 1e-6)).clamp(max=1.0) / count
-    torch._foreach_mul_(gradients, factor.to(norm.dtype))
+    torch._foreach_mul_(gradients, factor)
     return norm

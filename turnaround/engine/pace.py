@@ -1,9 +1,11 @@
 """When things are due and when it is over: every so many steps, budgets, patience.
 
-pace = Pace(plan)
-pace.looks(now)      # an evaluation is due
-pace.saves(now)      # a checkpoint is due
-pace.over(now)       # "budget.steps": why training ends here, or none
+    pace = Pace(plan)
+    pace.looks(now)      # an evaluation is due
+    pace.saves(now)      # a checkpoint is due
+    pace.over(now)       # "budget.steps": why training ends here, or none
+
+What is due follows from the plan and `Progress` alone, so all ranks and attempts agree.
 """
 
 from __future__ import annotations
@@ -91,11 +93,12 @@ class Pace:
         """Take down an evaluation; whether it is the best so far."""
         now.looked, now.look_tick = now.step, self._look_tick(now)
         score = values.get(self._score, math.nan)
-        best = math.isfinite(score) and (now.best is None or self._better(score, now.best))
-        if best:
-            now.best, now.valid = score, values
-        now.stale = 0 if best or not values else now.stale + 1
-        return best
+        better = math.isfinite(score) and (now.best is None or self._better(score, now.best))
+        now.stale = 0 if better or not values else now.stale + 1
+        if not better and score != now.best:
+            return False
+        now.best, now.valid = score, values  # of equals the later one, which has learnt more
+        return True
 
     def saved(self, now: Progress) -> None:
         """Take down a checkpoint."""

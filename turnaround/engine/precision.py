@@ -1,8 +1,12 @@
 """In which types a model keeps its parameters and computes.
 
-precision = named("bf16")
-with precision.parameters(): model = recipe.model()
-with precision.compute("cuda"): output = model(*inputs)
+    precision = named("bf16")
+    with precision.parameters():
+        model = recipe.model()
+    with precision.compute("cuda"):
+        output = model(*inputs)
+
+Gradients and the optimizer's state have the type of the parameters.
 """
 
 from __future__ import annotations

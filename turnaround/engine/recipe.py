@@ -1,12 +1,14 @@
 """A recipe: one task's data, model, loss and scores. It owns no loop and knows nothing of devices.
 
-class Reverse(Recipe[Batch]):
-    config: Config                       # its knobs; `recipe.width=128` on the command line
-    def data(self, split): ...           # examples: anything with a length and an index
-    def collate(self, examples): ...     # examples → Batch
-    def model(self): ...                 # an ordinary nn.Module, for one device
-    def inputs(self, batch): ...         # the arguments of its forward pass
-    def loss(self, output, batch): ...   # a Mean: summed loss and number of targets
+    class Reverse(Recipe[Batch]):
+        config: Config                       # its knobs; `recipe.width=128` on the command line
+        def data(self, split): ...           # examples: anything with a length and an index
+        def collate(self, examples): ...     # examples → Batch
+        def model(self): ...                 # an ordinary nn.Module, for one device
+        def inputs(self, batch): ...         # the arguments of its forward pass
+        def loss(self, output, batch): ...   # a Mean: summed loss and number of targets
+
+What it does not write has a default.
 """
 
 from __future__ import annotations
@@ -69,8 +71,11 @@ class Recipe(Generic[B]):
         return {}
 
     def length(self, example: Any) -> int:
-        """What bucketing sorts by."""
-        return len(example)
+        """What batches of like examples are made by; 1 for what has no length."""
+        try:
+            return len(example)
+        except TypeError:
+            return 1
 
     def samples(self, model: nn.Module, examples: list[Any]) -> tuple[list[str], list[list[str]]]:
         """A table to look at: its columns and rows."""
@@ -108,10 +113,15 @@ def load(file: Path, plan: Plan, cache: Path) -> Recipe[Any]:
             f"{made[0].__name__} in {file.name} lacks {', '.join(missing)}",
             f"write {', '.join(f'def {name}(self, …)' for name in missing)}",
         )
+    return made[0](_knobs(module, plan), plan.data, cache)
+
+
+def _knobs(module: ModuleType, plan: Plan) -> Any:
+    """The recipe's `Config` with the plan's knobs; none when it has no knobs."""
     config = getattr(module, "Config", None)
-    typed = inspect.isclass(config) and dataclasses.is_dataclass(config)
-    knobs = config(**plan.recipe.knobs) if typed else None
-    return made[0](knobs, plan.data, cache)
+    if inspect.isclass(config) and dataclasses.is_dataclass(config):
+        return config(**plan.recipe.knobs)
+    return None
 
 
 def _module(file: Path) -> ModuleType:

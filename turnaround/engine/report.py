@@ -1,11 +1,13 @@
 """What a run says: events, and the curve of its training loss.
 
-report = Report(send, attempt=1, rank=0)
-report.event("checkpoint", step=100, folder="step-00000100", best=False)
+    report = Report(send, attempt=1, rank=0)
+    report.event("checkpoint", step=100, folder="step-00000100", best=False)
 
-curve = Curve(report, device, steps=3000)
-curve.add(point, taken.loss, taken.norm)      # once a step; says something when it is due
-curve.settle()                                # before the parameters are judged or saved
+    curve = Curve(report, device, 3000, blame)
+    curve.add(point, loss, norm)      # once a step; says something when it is due
+    curve.settle()                    # before the parameters are judged or saved
+
+A rank has one `Report`, so that its events are numbered without a gap.
 """
 
 from __future__ import annotations
@@ -71,11 +73,13 @@ class Curve:
         report: Report,
         device: torch.device,
         steps: int | None,
+        blame: Callable[[Point], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._report = report
         self._late = Late(device)
         self._steps = steps
+        self._blame = blame
         self._clock = clock
         self._loss = self._count = 0.0  # summed since the last point
         self._said = self._glanced = -math.inf  # when the last point and progress were
@@ -95,7 +99,8 @@ class Curve:
 
     def _take(self, point: Point, values: list[float]) -> None:
         loss, count, norm = values
-        _check(point.step, loss, norm)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise self._accusation(point, loss, norm)
         self._loss += loss
         self._count += count
         now = self._clock()
@@ -129,6 +134,14 @@ class Curve:
                 "progress", **where, **known, steps=self._steps, share=min(point.share, 1.0)
             )
 
+    def _accusation(self, point: Point, loss: float, norm: float) -> NumericsError:
+        loss_is_fine = math.isfinite(loss)
+        what = f"norm of the gradient is {norm}" if loss_is_fine else f"loss is {loss}"
+        return NumericsError(
+            f"at step {point.step} the {what}: {self._blame(point)}",
+            "try a smaller optim.lr, optim.clip=1 or precision=fp32; the last checkpoint is good",
+        )
+
 
 class Late:
     """Numbers of the device: a CPU's at once, others a step late, so that the host never waits."""
@@ -157,13 +170,3 @@ class Late:
         self._held = None
         done.synchronize()
         return point, host.tolist()
-
-
-def _check(step: int, loss: float, norm: float) -> None:
-    if math.isfinite(loss) and math.isfinite(norm):
-        return
-    what, value = ("norm of the gradient", norm) if math.isfinite(loss) else ("loss", loss)
-    raise NumericsError(
-        f"the {what} at step {step} is {value}",
-        "the last checkpoint is good; try a smaller optim.lr, optim.clip=1, or precision=fp32",
-    )

@@ -14,9 +14,9 @@ from turnaround.journal import home
 from turnaround.plan import Facts
 from turnaround.spec import Data, Inventory, Place
 
-# What of the shell's environment a worker gets: how libraries behave and where their caches are.
+# What of the shell's environment a worker gets: how libraries behave, and where their caches are.
 _PASSED = re.compile(
-    r"LANG|LC_ALL|TZ|XDG_CACHE_HOME|PYTHONHASHSEED|CUBLAS_WORKSPACE_CONFIG|CUDA_(LAUNCH_BLOCKING|VISIBLE_DEVICES)"
+    r"LANG|LC_ALL|TZ|XDG_CACHE_HOME|PYTHONHASHSEED|CUBLAS_WORKSPACE_CONFIG|CUDA_LAUNCH_BLOCKING"
     r"|NLTK_DATA|TOKENIZERS_PARALLELISM|(HF|TORCH|TORCHINDUCTOR|NCCL|GLOO)_\w+"
 )
 _SECRET = re.compile(r"TOKEN$|SECRET|PASSWORD|CREDENTIAL|_KEY$")
@@ -40,11 +40,8 @@ def gather(config: Config, project: Path, inventory: Inventory) -> Facts:
 
 def environ(shell: dict[str, str]) -> dict[str, str]:
     """The allow-listed part of the shell's environment; secrets never."""
-    return {
-        name: shell[name]
-        for name in sorted(shell)
-        if _PASSED.fullmatch(name) and not _SECRET.search(name)
-    }
+    passed = [name for name in sorted(shell) if _PASSED.fullmatch(name)]
+    return {name: shell[name] for name in passed if not _SECRET.search(name)}
 
 
 def inventory() -> Inventory:
@@ -61,28 +58,22 @@ def _absolute(data: Data, project: Path) -> Data:
 
 def _cpus() -> int:
     """Cores of our affinity mask, less what a container's quota takes away."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1  # macOS
     return max(1, int(min(cores, _quota(Path("/sys/fs/cgroup")))))
 
 
 def _quota(root: Path) -> float:
-    """Cores that the control group grants; infinite without one (version 2, then version 1)."""
-    try:
-        quota, period = (root / "cpu.max").read_text().split()
-        return float(quota) / float(period) if quota != "max" else float("inf")
-    except (OSError, ValueError):
-        pass
-    try:
-        granted = int((root / "cpu/cpu.cfs_quota_us").read_text())
-        return (
-            granted / int((root / "cpu/cpu.cfs_period_us").read_text())
-            if granted > 0
-            else float("inf")
-        )
-    except (OSError, ValueError):
-        return float("inf")
+    """Cores that the control group grants, of version 2 or 1; infinite without one."""
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        try:
+            granted, period = " ".join((root / name).read_text() for name in names).split()
+            return float(granted) / float(period) if float(granted) > 0 else float("inf")
+        except (OSError, ValueError):
+            continue  # not there, or "max 100000"
+    return float("inf")
 
 
 def _gpus() -> int:
@@ -91,6 +82,5 @@ def _gpus() -> int:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return present
-    return min(
-        present, len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
-    )
+    named = [device.strip() for device in visible.split(",")]
+    return min(present, len([device for device in named if device not in ("", "-1")]))

@@ -17,9 +17,10 @@ import pkgutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psutil
 
@@ -48,9 +49,8 @@ def resume(run: str, journal: Journal, watch: Watch) -> int:
     row = journal.run(run)
     pid, _, created = row.owner.partition(":")
     if not row.status.over and pid and alive(int(pid), float(created)):
-        raise JournalError(
-            f"run {run} is being carried out by process {pid}", f"turnaround watch {run}"
-        )
+        hint = f"turnaround watch {run}"
+        raise JournalError(f"run {run} is being carried out by process {pid}", hint)
     journal.update(run, owner=_owner(), recorded=not row.tracking, ended=None, exit_code=None)
     return _carry_out(run, row.attempt + 1, journal, watch)
 
@@ -60,42 +60,27 @@ def _owner() -> str:
 
 
 def _carry_out(run: str, attempt: int, journal: Journal, watch: Watch) -> int:
-    """One attempt at a run, by this process and its helpers."""
+    """One attempt at a run: rank 0 here, the others beside it."""
     plan = journal.plan(run)
     if plan.tracking.name == "mlflow" and plan.tracking.uri:
         start.ensure(journal.root, plan.tracking.uri, plan.place.interpreter)
     scribe = Scribe(journal, run, attempt, watch)
     scribe.mark(Status.RUNNING)
-    work = pkgutil.resolve_name(plan.entry)  # by name: launchers know nothing of torch
-    first = _assignment(plan, journal, run, attempt)
+    work = pkgutil.resolve_name(plan.entry)  # by its name: launchers do without torch
     with _meeting(plan.layout.devices) as (listener, store):
-        ranks = [dataclasses.replace(first, rank=rank, index=rank, store=store) for rank in range(first.size)]
-        helpers = [Helper(plan, rank, scribe) for rank in ranks[1:]]
-        codes = [work(plan, ranks[0], scribe.take, listener), *(h.leave() for h in helpers)]
+        first, *others = _assignments(plan, journal, run, attempt, store)
+        helpers = [Helper(plan, assignment, scribe) for assignment in others]
+        codes = [work(plan, first, scribe.take, listener), *(h.leave() for h in helpers)]
     code = _verdict(codes)
-    status = Status.FAILED if code else Status.SUCCEEDED
-    scribe.mark(Status.STOPPED if code in STOPPED else status, exit_code=code)
+    ended = Status.FAILED if code else Status.SUCCEEDED
+    scribe.mark(Status.STOPPED if code in STOPPED else ended, code)
     return code
 
 
 def _verdict(codes: list[int]) -> int:
-    """One exit code of all ranks': that of the first that failed by itself."""
+    """One exit code for all ranks: that of the first that failed by itself."""
     own = (code for code in codes if code > 0 and code != LOST)
     return next(own, LOST if any(codes) else 0)
-
-
-def _assignment(plan: Plan, journal: Journal, run: str, attempt: int) -> Assignment:
-    place = plan.place
-    tree = journal.root / "snapshots" / (place.snapshot or "") / "tree"
-    return Assignment(
-        run=run,
-        folder=str(journal.folder(run)),
-        code=str(tree) if place.snapshot else place.project,
-        attempt=attempt,
-        size=plan.layout.devices,
-        device="cuda" if plan.cluster.device == "cuda" else "cpu",
-        threads=plan.cluster.threads or 1,
-    )
 
 
 @contextlib.contextmanager
@@ -107,9 +92,66 @@ def _meeting(size: int) -> Iterator[tuple[int | None, str | None]]:
     if size == 1:
         yield None, None
         return
-    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    address = "{}:{}".format(*listener.getsockname())
-    yield listener.detach(), address  # rank 0's store closes it
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        yield os.dup(listener.fileno()), "{}:{}".format(*listener.getsockname())
+
+
+def _assignments(
+    plan: Plan, journal: Journal, run: str, attempt: int, store: str | None
+) -> list[Assignment]:
+    """One for each rank."""
+    place, size = plan.place, plan.layout.devices
+    tree = journal.root / "snapshots" / (place.snapshot or "") / "tree"
+    first = Assignment(
+        run=run,
+        folder=str(journal.folder(run)),
+        code=str(tree) if place.snapshot else place.project,
+        attempt=attempt,
+        size=size,
+        device="cuda" if plan.cluster.device == "cuda" else "cpu",
+        threads=plan.cluster.threads or 1,
+        store=store,
+    )
+    return [dataclasses.replace(first, rank=rank, index=rank) for rank in range(size)]
+
+
+class Helper:
+    """A rank that is a process of its own."""
+
+    def __init__(self, plan: Plan, assignment: Assignment, scribe: Scribe) -> None:
+        folder = Path(assignment.folder)
+        job = folder / f"rank-{assignment.rank}.json"
+        job.write_text(json.dumps({"plan": to_dict(plan), "assignment": to_dict(assignment)}))
+        reading, writing = os.pipe()
+        python = [plan.place.interpreter, "-P"]  # -P: the working folder holds no modules
+        with (folder / "log.txt").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*python, "-m", "turnaround.worker", str(job), str(writing)],
+                pass_fds=[writing],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for rank 0, which tells the others
+            )
+        os.close(writing)
+        self._ear = threading.Thread(target=self._listen, args=[reading, scribe], daemon=True)
+        self._ear.start()
+
+    def leave(self) -> int:
+        """Its exit code, once it has ended; it does not get long."""
+        try:
+            return self._process.wait(LEAVE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+        finally:
+            self._ear.join()
+
+    @staticmethod
+    def _listen(reading: int, scribe: Scribe) -> None:
+        with open(reading) as lines:
+            for line in lines:
+                scribe.take(line)
 
 
 class Scribe:
@@ -123,15 +165,30 @@ class Scribe:
         self._lock = threading.Lock()  # the other ranks' events come from threads
         self._file = EventFile(journal.folder(run))
         self._backlog: list[Event] = []  # what a full disk did not take; training goes on
-        self._last: dict[str, dict[str, Any]] = {}  # the latest of some kinds
+        self._summary: dict[str, Any] = {}
+        self._said: dict[int, str] = {}  # the first message for each exit code
 
     def take(self, line: str) -> None:
         """One event, as a worker sends it."""
         event = Event(**json.loads(line))
         with self._lock:
-            self._last[event.kind] = event.data
+            self._remember(event)
             self._backlog = [*self._backlog, event][-BACKLOG:]
             with contextlib.suppress(OSError):
                 self._file.append(*self._backlog)
                 self._backlog = []
             self._watch(event)
+
+    def mark(self, status: Status, code: int | None = None) -> None:
+        """Move the run to `status`."""
+        reason = self._said.get(code or 0, "")
+        fields = {"attempt": self._attempt, "exit_code": code, "summary": self._summary}
+        self._journal.mark(self._run, status, reason, **fields)
+        told = {"status": status, "reason": reason}
+        self._watch(Event("status", told, time.time(), self._attempt))
+
+    def _remember(self, event: Event) -> None:
+        if event.kind == "summary":
+            self._summary = event.data
+        if "exit_code" in event.data:
+            self._said.setdefault(event.data["exit_code"], event.data["message"])

@@ -194,7 +194,7 @@ def _zombie(process: psutil.Process) -> bool:
 
 
 def _marked(process: psutil.Process, places: Places) -> bool:
-    """It was started with this pool's token; Ray's agents overwrite that, but log below its folder."""
+    """Started with this pool's token; Ray's agents overwrite that, but log below its folder."""
     try:
         if _name(process).startswith("ray::"):
             return any(Path(f.path).is_relative_to(places.runtime) for f in process.open_files())

@@ -30,6 +30,7 @@ class Nursery:
     """One forkserver, of one interpreter."""
 
     def __init__(self, interpreter: str, log: Path) -> None:
+        self._interpreter = interpreter
         self._log = log
         self._lock = threading.Lock()
         self._forked: queue.Queue[int | None] = queue.Queue()
@@ -41,6 +42,7 @@ class Nursery:
         self._gone = False
         self._line, theirs = socket.socketpair()
         environ = {**os.environ, "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "OMP_NUM_THREADS": "1"}
+        environ["OMP_WAIT_POLICY"] = "PASSIVE"  # spinning threads of two runs cost each other 100×
         with theirs, log.open("ab") as out:
             self.process = subprocess.Popen(
                 [interpreter, "-P", "-m", "turnaround.pool.spawn", str(theirs.fileno())],
@@ -88,7 +90,7 @@ class Nursery:
 
     def _failed(self) -> LaunchError:
         lines = self._log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-        said = f"the forkserver of {self.process.args[0]} died: {lines[-1]}"  # type: ignore[index]  # a list
+        said = f"the forkserver of {self._interpreter} died: {lines[-1]}"
         return LaunchError(said, f"{self._log} has the rest")
 
     def _listen(self) -> None:

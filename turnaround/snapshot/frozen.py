@@ -137,7 +137,7 @@ def _unfit(name: str, project: Path) -> str:
     file = project / name
     if _matches(name, SECRET):
         return "may hold a secret"
-    if not file.resolve().is_relative_to(project.resolve()):
+    if file.is_symlink() and not file.resolve().is_relative_to(project.resolve()):
         return "a link out of the project"
     if not os.access(file, os.R_OK):
         return "cannot be read"

@@ -157,9 +157,10 @@ def _values(event: Event) -> Iterator[tuple[str, float]]:
             (key(f"{data['split']}/{name}"), value) for name, value in data["values"].items()
         )
         yield from ((name, data[name]) for name in ("epoch", "examples", "seconds") if name in data)
-    elif event.kind == "summary":  # of the best parameters: a curve's last point is another thing
+    elif event.kind == "summary":
         for name, value in data["values"].items():
-            yield key(name if name.startswith("test/") else f"best/{name}"), value
+            split, _, score = name.partition("/")
+            yield key(name if split == "test" else f"{split}/best/{score}"), value
 
 
 def _load(path: Path) -> Progress:

@@ -25,6 +25,9 @@ from mlflow.exceptions import MlflowException
 from turnaround.tracking.start import database
 
 
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # else its pages are those of GenAI
+
+
 class Point(NamedTuple):
     """One value of one metric."""
 
@@ -48,7 +51,7 @@ class Store:
         """The id of the experiment of that name: made, or taken out of the bin, if need be."""
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            return str(self.client.create_experiment(name, self._artifacts(name)))
+            return str(self.client.create_experiment(name, self._artifacts(name), KIND))
         if found.lifecycle_stage == LifecycleStage.DELETED:
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)

@@ -38,6 +38,10 @@ class Server:
         """Where the pages are."""
         return f"http://{HOST}:{self.port}"
 
+    def page(self, place: str = "") -> str:
+        """The address of a page: `experiments/1/runs/…`; without a place, that of all experiments."""
+        return f"{self.url}/#/{place or 'experiments'}?workflowType=machine_learning"
+
     def answers(self) -> bool:
         """Whether the pages can be opened already."""
         try:

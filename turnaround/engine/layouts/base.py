@@ -1,9 +1,11 @@
 """`layout=single`: one replica on one device. The base of every other layout, and complete.
 
-layout = Layout(world)
-model = layout.wrap(recipe.model())
-loss = layout.gradients(model, forward, last=True)   # summed into the parameters' .grad
-loss = layout.sum(loss)                              # over all ranks
+    layout = Layout(world)
+    model = layout.wrap(recipe.model())
+    loss = layout.gradients(model, forward, last=True)   # summed into the parameters' .grad
+    loss = layout.sum(loss)                              # over all ranks
+
+Another layout overrides what differs, one to five methods.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class Layout:
         """
         loss = forward(model)
         torch.autograd.backward(loss.sum)
-        return loss.values.detach().double()
+        return loss.values
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum of `values` over all that read different examples."""

@@ -35,7 +35,7 @@ class Layout(base.Layout):
         with contextlib.nullcontext() if last else model.no_sync():
             loss = forward(model)
             torch.autograd.backward(loss.sum * self.world.size)  # torch will divide by it
-        return loss.values.detach().double()
+        return loss.values
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over ranks."""

@@ -1,0 +1,217 @@
+"""MLflow's pages of two runs in a real browser, from a plain `mlflow ui` in the project's folder.
+
+TURNAROUND_SCREENSHOTS=/some/folder keeps the pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+from tests.workshop import Workshop, make_store
+from turnaround.spec import Optim
+from turnaround.tracking.start import ENVIRON
+from turnaround.tracking.ui import free_port
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    "--disable-dev-shm-usage --disable-background-networking --disable-component-update "
+    "--window-size=1600,1800"  # charts are drawn when they are seen
+)
+TRAINING = "workflowType=machine_learning"
+CURVES = """
+const drawn = (plot) => [...plot.querySelectorAll('.trace path.js-line')];
+const lines = (plot) => drawn(plot).map((line) => line.getAttribute('d'));
+const plots = [...document.querySelectorAll('.js-plotly-plot')];
+const cards = plots.map((plot) => [plot, plot.closest('[data-testid]')]);
+const shown = cards.filter(([plot, card]) => card && card.innerText.startsWith('valid/bleu'));
+return shown.map(([plot, card]) => [card.innerText, lines(plot)]);
+"""
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="no chromium and chromedriver here: .ci/run installs them"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """Two recorded runs that differ in name, learning rate and curve."""
+    workshop = Workshop(tmp_path_factory.mktemp("pages"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRON.items():
+            patch.setenv(name, value)
+        make_store(workshop.database)
+        from turnaround.tracking.rounds import Rounds
+
+        for run, name, height in (("seq2seq-22222", "low", 0.5), ("seq2seq-33333", "high", 0.9)):
+            workshop.submit(run, workshop.plan(name=name, optim=Optim(lr=height / 100)))
+            workshop.train(run, range(1, 101), height=height)
+            workshop.end(run)
+        rounds = Rounds(workshop.home, workshop.uri)
+        while rounds.go():
+            pass
+        yield workshop
+
+
+@pytest.fixture(scope="module")
+def server(workshop: Workshop) -> Iterator[str]:
+    """The address of a plain `mlflow ui`, started in the project's folder with nothing said."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "ui", "--port", str(port)],
+        cwd=workshop.project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 120
+    while not answers(url):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    yield url
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    chrome = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    asked = os.environ.get("TURNAROUND_SCREENSHOTS")
+    folder = Path(asked) if asked else tmp_path_factory.mktemp("pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def answers(url: str) -> bool:
+    try:
+        return bool(urllib.request.urlopen(f"{url}/health", timeout=2).status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def at(workshop: Workshop, run: str) -> dict[str, str]:
+    """Where the run is in MLflow."""
+    place: dict[str, str] = json.loads((workshop.journal.folder(run) / "tracking.json").read_text())
+    return place
+
+
+def shown(browser: webdriver.Chrome, *words: str) -> str:
+    """The text of the page, once all words are on it."""
+    deadline = time.monotonic() + 60
+    while True:
+        text = browser.find_element(By.TAG_NAME, "body").text
+        missing = [word for word in words if word not in text]
+        if not missing:
+            return text
+        assert time.monotonic() < deadline, f"{missing} not on the page:\n{text}"
+        time.sleep(0.3)
+
+
+def curves(browser: webdriver.Chrome) -> tuple[str, list[Any]]:
+    """The text and the lines of the chart of valid/bleu, once it is drawn."""
+    deadline = time.monotonic() + 60
+    while True:
+        for text, lines in browser.execute_script(CURVES):
+            drawn = [line for line in lines if line and line.count("L") + line.count("C") > 3]
+            if len(drawn) >= 2:
+                return text, drawn
+        assert time.monotonic() < deadline, "no chart of valid/bleu with two lines"
+        time.sleep(0.3)
+
+
+def test_the_chart_page_shows_the_curves_of_both_runs(
+    workshop: Workshop, server: str, browser: webdriver.Chrome, pictures: Path
+) -> None:
+    experiment = at(workshop, "seq2seq-22222")["experiment_id"]
+    browser.get(f"{server}/#/experiments/{experiment}/runs?{TRAINING}&compareRunsMode=CHART")
+    text, lines = curves(browser)
+    browser.save_screenshot(str(pictures / "chart.png"))
+    assert "low (valid/bleu)" in text
+    assert "high (valid/bleu)" in text
+    assert len(set(lines)) >= 2
+
+
+def test_the_compare_page_shows_params_and_metrics_of_both_runs(
+    workshop: Workshop, server: str, browser: webdriver.Chrome, pictures: Path
+) -> None:
+    places = [at(workshop, run) for run in ("seq2seq-22222", "seq2seq-33333")]
+    runs = urllib.parse.quote(json.dumps([place["run_id"] for place in places]))
+    experiments = urllib.parse.quote(json.dumps([places[0]["experiment_id"]]))
+    browser.get(f"{server}/#/compare-runs?runs={runs}&experiments={experiments}&{TRAINING}")
+    lines = shown(browser, "optim.lr 0.005 0.009", "valid/bleu").splitlines()
+    browser.save_screenshot(str(pictures / "compare.png"))
+    assert "Comparing 2 Runs from 1 Experiment" in lines
+    assert "recipe.width 64 64" in lines
+    assert "turnaround.run seq2seq-22222 seq2seq-33333" in lines
+    assert {"0.959", "0.926"} <= set(lines)  # valid/bleu of each
+
+
+def test_the_page_of_a_run_shows_its_samples_as_a_table(
+    workshop: Workshop, server: str, browser: webdriver.Chrome, pictures: Path
+) -> None:
+    place = at(workshop, "seq2seq-33333")
+    page = f"experiments/{place['experiment_id']}/runs/{place['run_id']}"
+    browser.get(f"{server}/#/{page}/artifacts/samples.json?{TRAINING}")
+    shown(browser, "source", "translation", "the cat sleeps", "le chat dort", "View as table")
+    browser.save_screenshot(str(pictures / "samples.png"))
+
+
+def test_the_page_of_a_run_shows_its_plots(
+    workshop: Workshop, server: str, browser: webdriver.Chrome, pictures: Path
+) -> None:
+    place = at(workshop, "seq2seq-33333")
+    page = f"experiments/{place['experiment_id']}/runs/{place['run_id']}"
+    browser.get("about:blank")  # else the file that is open stays open
+    browser.get(f"{server}/#/{page}/artifacts/plots/loss.png?{TRAINING}")
+    shown(browser, "loss.png")
+    time.sleep(8)
+    print(browser.execute_script("return [...document.querySelectorAll('img,image')].map(i=>[i.tagName,i.naturalWidth,i.outerHTML.slice(0,300)])"))
+    browser.save_screenshot(str(pictures / "plot.png"))
+
+
+def test_the_page_of_a_run_says_what_came_out_of_it(
+    workshop: Workshop, server: str, browser: webdriver.Chrome, pictures: Path
+) -> None:
+    place = at(workshop, "seq2seq-33333")
+    browser.get(
+        f"{server}/#/experiments/{place['experiment_id']}/runs/{place['run_id']}?{TRAINING}"
+    )
+    shown(
+        browser, "high", "Finished", "test/bleu 0.875, valid/bleu 0.9 after 100 steps", "seq2seq.py"
+    )
+    browser.save_screenshot(str(pictures / "run.png"))

@@ -1,0 +1,151 @@
+"""`turnaround recipes`, and the words that the shell completes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turnaround.cli.complete import BASH
+
+TINY = '''"""Count to ten."""
+
+
+class Config:
+    width: int = 8  # of everything
+    deep: bool = False
+    kind: Literal["a", "b"] = "a"
+    heads: int = WIDTH // 8
+    path: str
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one recipe; we are in it."""
+    (tmp_path / "project" / "recipes").mkdir(parents=True)
+    (tmp_path / "project" / "recipes" / "tiny.py").write_text(TINY)
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+def test_recipes_are_listed_the_users_own_and_the_shipped(
+    project: Path, ask: Callable[..., Any]
+) -> None:
+    rows = ask("recipes").out.splitlines()
+    assert rows[0].split() == ["recipe", "what", "it", "does", "file"]
+    assert any(row.startswith("seq2seq  Sequence to sequence") for row in rows)
+    tiny = next(row for row in rows if row.startswith("tiny"))
+    assert "Count to ten." in tiny
+    assert tiny.endswith(str(project / "recipes" / "tiny.py"))
+    names = [row["name"] for row in json.loads(ask("recipes", "--json").out)]
+    assert names == sorted(names)
+
+
+def test_a_recipes_knobs_are_shown(project: Path, ask: Callable[..., Any]) -> None:
+    (project / "recipes" / "tiny.py").write_text(TINY.replace("    path: str\n", ""))
+    (project / "conf" / "recipe").mkdir(parents=True)
+    (project / "conf" / "recipe" / "tiny.yaml").write_text(
+        "# @package _global_\noptim: {lr: 0.5}\nbudget: {steps: 9}\n"
+    )
+    assert ask("recipes", "tiny").out.splitlines() == [
+        "tiny: Count to ten.",
+        f"{project}/recipes/tiny.py",
+        "",
+        "knob          type   default     meaning",
+        "recipe.width  int    8           of everything",
+        "recipe.deep   bool   false",
+        'recipe.kind   a · b  "a"',
+        "recipe.heads  int    (computed)",
+        "",
+        "With it, unless you say otherwise:",
+        "  optim.lr=0.5 budget.steps=9",
+        "",
+        "turnaround run recipe=tiny recipe.kind=a",
+    ]
+
+
+def test_a_recipes_knobs_as_json(project: Path, ask: Callable[..., Any]) -> None:
+    told = json.loads(ask("recipes", "tiny", "--json").out)
+    assert (told["name"], told["headline"]) == ("tiny", "Count to ten.")
+    assert told["knobs"][0] == {
+        "name": "width", "type": "int", "default": 8, "help": "of everything",
+        "choices": [], "required": False, "computed": False,
+    }  # fmt: skip
+    assert [knob["name"] for knob in told["knobs"] if knob["required"]] == ["path"]
+
+
+def test_an_unknown_recipe_is_refused_naming_near_ones(
+    project: Path, ask: Callable[..., Any]
+) -> None:
+    said = ask("recipes", "tny")
+    assert said.code == 2
+    assert "recipe tny is not one of the recipes\n  → did you mean tiny?" in said.err
+
+
+def test_a_broken_recipe_does_not_hide_the_others(project: Path, ask: Callable[..., Any]) -> None:
+    (project / "recipes" / "broken.py").write_text("def f(:\n")
+    said = ask("recipes")
+    assert said.code == 0
+    assert "line 1: invalid syntax" in said.out
+    assert "Count to ten." in said.out
+
+
+# ── completion ──
+
+ASKED = """
+source /dev/stdin <<< "$SCRIPT"
+compopt() { :; }
+COMP_POINT=${#COMP_LINE}
+_turnaround
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="no bash here")
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("turnaround rec", ["recipes"]),
+        ("turnaround run opt", ["optim=", "optim."]),
+        ("turnaround run see", ["seed="]),
+        ("turnaround plan optim=ada", ["adagrad", "adam", "adamw"]),
+        ("turnaround plan optim.li", [""]),
+        ("turnaround plan optim.sch", ["optim.schedule="]),
+        ("turnaround plan optim.schedule=co", ["constant", "cosine"]),
+        ("turnaround plan recipe=ti", ["tiny"]),
+        ("turnaround plan recipe=tiny recipe.wi", ["recipe.width="]),
+        ("turnaround plan recipe=tiny recipe.kind=", ["a", "b"]),
+        ("turnaround plan recipe=tiny recipe.deep=", ["true", "false"]),
+        ("turnaround recipes ti", ["tiny"]),
+    ],
+)
+def test_the_shell_completes_groups_options_and_settings(
+    project: Path, line: str, offered: list[str]
+) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environ = {**os.environ, "SCRIPT": BASH, "COMP_LINE": line, "PATH": path}
+    done = subprocess.run(
+        ["bash", "-c", ASKED], env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == offered
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_its_script(shell: str, ask: Callable[..., Any]) -> None:
+    said = ask("complete", shell)
+    assert said.code == 0
+    assert "turnaround" in said.out
+
+
+def test_an_unknown_shell_is_refused(ask: Callable[..., Any]) -> None:
+    said = ask("complete", "fsh")
+    assert said.code == 2
+    assert "fsh is not one of the shells\n  → did you mean fish or zsh" in said.err

@@ -1,0 +1,80 @@
+"""A recipe for tests: name each digit's successor, in sequences of uneven lengths."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+from turnaround.engine import Mean, Recipe
+
+PAD = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    examples: int = 96
+    width: int = 8
+    dropout: float = 0.0
+    pause: float = 0.0  # seconds a micro-batch
+
+
+@dataclass(frozen=True)
+class Batch:
+    digits: Tensor  # (batch, longest), padded
+    next: Tensor  # (batch, longest), padded
+
+
+class Successor(nn.Module):
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(11, width, padding_idx=PAD)
+        self.drop = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(width, width, batch_first=True)
+        self.out = nn.Linear(width, 11)
+
+    def forward(self, digits: Tensor) -> Tensor:
+        """Logits of each digit's successor: (batch, longest, 11)."""
+        hidden, _ = self.lstm(self.drop(self.embed(digits)))
+        return self.out(hidden)
+
+
+class Digits(Recipe[Batch]):
+    config: Config
+
+    def data(self, split: str) -> list[Tensor]:
+        rng = torch.Generator().manual_seed(["train", "valid", "test"].index(split))
+        count = self.config.examples if split == "train" else 16
+        lengths = torch.randint(1, 9, (count,), generator=rng).tolist()
+        return [torch.randint(1, 11, (n,), generator=rng) for n in lengths]
+
+    def collate(self, examples: list[Tensor]) -> Batch:
+        digits = pad_sequence(examples, batch_first=True, padding_value=PAD)
+        return Batch(digits, torch.where(digits == PAD, PAD, digits % 10 + 1))
+
+    def model(self) -> nn.Module:
+        return Successor(self.config.width, self.config.dropout)
+
+    def inputs(self, batch: Batch) -> tuple[Tensor]:
+        time.sleep(self.config.pause)
+        return (batch.digits,)
+
+    def loss(self, logits: Tensor, batch: Batch) -> Mean:
+        nll = cross_entropy(logits.mT, batch.next, ignore_index=PAD, reduction="sum")
+        return Mean.of(nll, (batch.next != PAD).sum())
+
+    def score(self, model: nn.Module, batch: Batch) -> dict[str, Mean]:
+        right = model(batch.digits).argmax(-1) == batch.next
+        return {"right": Mean.of((right & (batch.next != PAD)).sum(), (batch.next != PAD).sum())}
+
+    def samples(self, model: nn.Module, examples: list[Tensor]) -> tuple[list[str], list[list[str]]]:
+        rows = [[str(x.tolist()), str(model(x[None])[0].argmax(-1).tolist())] for x in examples]
+        return ["digits", "guess"], rows
+
+    def answer(self, model: nn.Module, line: str) -> str:
+        digits = torch.tensor([[int(word) + 1 for word in line.split()]])
+        return " ".join(str(token - 1) for token in model(digits)[0].argmax(-1).tolist())

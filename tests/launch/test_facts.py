@@ -1,0 +1,80 @@
+"""Facts of this machine, gathered at the door."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from turnaround import __version__, config
+from turnaround.launch import facts
+from turnaround.spec import Inventory
+
+TWO = Inventory(cpus=2, gpus=0)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "tiny.py").write_text("class Config:\n    width: int = 8\n")
+    return tmp_path
+
+
+def test_facts_say_where_a_run_starts_from(project: Path) -> None:
+    (project / "pairs.tsv").write_text("one\tun\n")
+    asked = config.compose(["recipe=tiny", "data.path=pairs.tsv"], project)
+    found = facts.gather(asked, project, TWO)
+    assert found.place.project == str(project)
+    assert found.place.interpreter == sys.executable
+    assert found.place.recipe_file == "recipes/tiny.py"
+    assert found.data.path == str(project / "pairs.tsv")
+    assert (found.inventory, found.version) == (TWO, __version__)
+    assert found.place.code
+    assert found.place.data
+
+
+def test_a_worker_gets_what_libraries_read_and_no_secret() -> None:
+    shell = {
+        "LANG": "C.UTF-8",
+        "HF_HOME": "/data/hf",
+        "NCCL_DEBUG": "INFO",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "HF_TOKEN": "canary",
+        "TORCH_API_KEY": "canary",
+        "AWS_SECRET_ACCESS_KEY": "canary",
+        "PATH": "/bin",
+    }
+    assert list(facts.environ(shell)) == ["HF_HOME", "LANG", "NCCL_DEBUG"]
+
+
+def test_the_machine_has_at_least_one_core() -> None:
+    assert facts.inventory().cpus >= 1
+    assert facts.inventory().gpus >= 0
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000"}, 1.5),
+        ({"cpu.max": "max 100000"}, float("inf")),
+        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, float("inf")),
+        ({}, float("inf")),
+    ],
+)
+def test_a_containers_quota_is_seen(tmp_path: Path, files: dict[str, str], cores: float) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert facts._quota(tmp_path) == cores
+
+
+def test_hidden_gpus_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([Path("/dev/nvidia0"), Path("/dev/nvidia1")]))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert facts.inventory().gpus == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert facts.inventory().gpus == 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert facts.inventory().gpus == 0

@@ -1,0 +1,199 @@
+"""What can be becomes a Plan; what cannot is refused, with what would do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from turnaround import plan
+from turnaround.config import GROUPS, Config
+from turnaround.errors import PlanError
+from turnaround.plan import Facts
+from turnaround.spec import (
+    Budget,
+    Checkpoint,
+    Cluster,
+    Data,
+    Evaluate,
+    Inventory,
+    Layout,
+    Optim,
+    Place,
+    Plan,
+    Recipe,
+    Tracking,
+    Update,
+    from_json,
+    to_json,
+)
+
+TWO_CORES, EIGHT_GPUS = Inventory(cpus=2, gpus=0), Inventory(cpus=64, gpus=8)
+PLACE = Place("/home/ada/translate", "/venv/bin/python", "recipes/tiny.py", "c0de", "da7a")
+
+
+def asked(**changes: Any) -> Config:
+    groups = {group: kind() for group, kind in GROUPS.items()} | {"budget": Budget(steps=10)}
+    tiny = Config(recipe=Recipe("tiny", {"width": 8}), recipe_file=Path("tiny.py"), **groups)
+    return replace(tiny, **changes)
+
+
+def make(inventory: Inventory = TWO_CORES, place: Place = PLACE, **changes: Any) -> Plan:
+    config = asked(**changes)
+    return plan.make(config, Facts(place, config.data, inventory, "0.1.0"))
+
+
+def refusal(inventory: Inventory = TWO_CORES, **changes: Any) -> str:
+    with pytest.raises(PlanError) as caught:
+        make(inventory, **changes)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_a_plan_survives_json() -> None:
+    made = make(tags={"team": "nlp"}, name="wide")
+    assert from_json(Plan, to_json(made)) == made
+
+
+def test_planning_leaves_what_was_asked_alone() -> None:
+    config = asked()
+    plan.make(config, Facts(PLACE, config.data, TWO_CORES, "0.1.0"))
+    assert config == asked()
+
+
+# ── devices ──
+
+
+def test_a_laptop_gets_its_cpu_and_a_machine_with_gpus_one_gpu() -> None:
+    assert make().cluster.device == "cpu"
+    assert make(EIGHT_GPUS).cluster.device == "cuda"
+    assert make(EIGHT_GPUS).layout.devices == 1
+    assert make(EIGHT_GPUS, cluster=Cluster(device="cpu")).cluster.device == "cpu"
+
+
+def test_ddp_alone_takes_every_device() -> None:
+    assert make(layout=Layout("ddp")).layout == Layout("ddp", 2)
+    assert make(EIGHT_GPUS, layout=Layout("ddp")).layout == Layout("ddp", 8)
+    assert make(EIGHT_GPUS, layout=Layout("ddp", 4)).layout == Layout("ddp", 4)
+
+
+def test_cores_are_shared_among_workers() -> None:
+    assert make(layout=Layout("ddp", 2)).cluster.threads == 1
+    assert make(EIGHT_GPUS, layout=Layout("ddp", 8)).cluster.threads == 4
+    assert make(cluster=Cluster(threads=7)).cluster.threads == 7
+
+
+def test_a_plan_refuses_more_devices_than_there_are() -> None:
+    assert refusal(layout=Layout("ddp", 8)) == (
+        "layout=ddp with layout.replicate=8 needs 8 devices, but there are 2 (CPU cores)\n"
+        "  → layout.replicate=2"
+    )
+    assert refusal(Inventory(cpus=64, gpus=1), layout=Layout("ddp", 2)) == (
+        "layout=ddp with layout.replicate=2 needs 2 devices, but there is 1 (GPU)\n"
+        "  → layout=single"
+    )
+
+
+def test_a_plan_refuses_a_gpu_where_there_is_none() -> None:
+    assert refusal(cluster=Cluster(device="cuda")) == (
+        "cluster.device=cuda needs a GPU, but there is none\n"
+        "  → cluster.device=cpu, or see `turnaround doctor`"
+    )
+
+
+def test_a_plan_refuses_a_degree_without_its_layout() -> None:
+    assert refusal(layout=Layout("single", 2)) == (
+        "layout.replicate=2 asks for 2 devices, but layout=single is one\n"
+        "  → layout=ddp layout.replicate=2"
+    )
+
+
+# ── what else cannot be ──
+
+
+def test_a_plan_refuses_a_run_without_end() -> None:
+    assert refusal(budget=Budget(target=0.9)) == (
+        "no budget: the run would not end\n  → budget.steps=1000 or budget.time=20m"
+    )
+
+
+def test_a_plan_refuses_a_batch_that_leaves_a_device_without_work() -> None:
+    message = refusal(layout=Layout("ddp", 2), update=Update(accumulate=4), data=Data(batch=6))
+    assert message == (
+        "data.batch=6 cannot be cut in 8: 2 devices, update.accumulate=4\n  → data.batch=8 or more"
+    )
+
+
+# ── the store ──
+
+
+@pytest.mark.parametrize(
+    ("uri", "absolute"),
+    [
+        (None, "sqlite:////home/ada/translate/mlflow.db"),
+        ("sqlite:///runs.db", "sqlite:////home/ada/translate/runs.db"),
+        ("sqlite:////data/runs.db", "sqlite:////data/runs.db"),
+        ("mlruns", "/home/ada/translate/mlruns"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+    ],
+)
+def test_the_stores_address_does_not_depend_on_the_folder(uri: str | None, absolute: str) -> None:
+    assert make(tracking=Tracking(uri=uri)).tracking.uri == absolute
+
+
+def test_nothing_tracked_has_no_store() -> None:
+    assert make(tracking=Tracking("none")).tracking.uri is None
+
+
+def test_a_plan_refuses_to_write_a_password_down() -> None:
+    message = refusal(tracking=Tracking(uri="https://ada:hunter2@mlflow.example"))
+    assert "hunter2" not in message
+    assert message.startswith("tracking.uri holds a password")
+
+
+# ── the signature ──
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"precision": "bf16"},
+        {"optim": Optim(lr=0.1)},
+        {"data": Data(batch=32)},
+        {"budget": Budget(steps=11)},
+        {"evaluate": Evaluate(score="bleu")},
+        {"recipe": Recipe("tiny", {"width": 9})},
+        {"place": replace(PLACE, code="other")},
+        {"place": replace(PLACE, data="other")},
+    ],
+)
+def test_another_question_has_another_signature(changes: dict[str, Any]) -> None:
+    assert make(**changes).signature != make().signature
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "wide", "tags": {"a": "b"}},
+        {"layout": Layout("ddp", 2)},
+        {"update": Update(accumulate=2)},
+        {"cluster": Cluster("inline", threads=1, priority=3)},
+        {"tracking": Tracking("none")},
+        {"checkpoint": Checkpoint(every=7, keep=9)},
+        {"data": Data(path="/elsewhere/the-same-content.tsv")},
+        {"place": replace(PLACE, project="/elsewhere", git_sha="f00", dirty=True)},
+        {"inventory": EIGHT_GPUS},
+    ],
+)
+def test_the_same_question_has_the_same_signature(changes: dict[str, Any]) -> None:
+    assert make(**changes).signature == make().signature
+
+
+def test_under_a_budget_of_time_the_devices_count() -> None:
+    minute = Budget(time=60)
+    alone = make(budget=minute)
+    assert make(budget=minute, layout=Layout("ddp", 2)).signature != alone.signature
+    assert make(EIGHT_GPUS, budget=minute).signature != alone.signature

@@ -1,0 +1,44 @@
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+RECIPE = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+WORDS = [
+    shlex.split(line, comments=True)[1:]
+    for line in README.splitlines()
+    if line.startswith("turnaround run recipe=spirals")
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project that holds the README's recipe and nothing else."""
+    assert RECIPE
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "spirals.py").write_text(RECIPE[1])
+    return tmp_path
+
+
+def turnaround(*words: str, cwd: Path) -> str:
+    """What the command prints; it has to succeed."""
+    command = [sys.executable, "-m", "turnaround", *words]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+def test_every_command_of_the_readme_can_be_planned(project: Path, words: list[str]) -> None:
+    turnaround("plan", *words[1:], "--json", cwd=project)
+
+
+def test_the_recipe_of_the_readme_learns_what_it_says(project: Path) -> None:
+    words = [*WORDS[0], "cluster=inline", "tracking=none", "--json"]
+    told = json.loads(turnaround(*words, cwd=project).splitlines()[-1])
+    assert told["summary"]["values"]["test/accuracy"] > 0.97

@@ -1,0 +1,95 @@
+"""`turnaround plan`: what a run would do, without doing it."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import Annotated, Any
+
+import typer
+
+from turnaround.cli import arguments, complete, table
+from turnaround.cli.planning import planned
+from turnaround.journal import Journal, home
+from turnaround.spec import Plan, to_dict
+
+WIDEST = 100  # columns, however wide the terminal is
+INDENT = 12
+
+
+def plan(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[GROUP=OPTION | KEY=VALUE]...",
+            help="As for `turnaround run`.",
+            autocompletion=complete.overrides,
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="A name to find it by.", metavar="NAME")] = None,
+    tag: arguments.TagWords = None,
+    as_json: arguments.AsJson = False,
+) -> None:
+    """Show what a run would do, with every default filled in, and refuse what cannot be.
+
+    Nothing is started or written. What takes part in the signature is the question: another
+    layout, name or store is the same question, and its answer is found again.
+
+    \b
+    turnaround plan recipe=seq2seq
+    turnaround plan recipe=seq2seq layout=ddp layout.replicate=2
+    turnaround plan experiment=tatoeba --json | jq .optim
+    """
+    made, _ = planned(overrides or [], name, arguments.parse_tags(tag))
+    if as_json:
+        typer.echo(json.dumps(to_dict(made), indent=1))
+        return
+    width = min(table.terminal_width() or WIDEST, WIDEST)
+    for title, text in lines(made):
+        typer.echo(wrapped(title, text, width))
+    if known := Journal(home()).answer(made.signature):
+        typer.echo(wrapped("asked", f"before, as {known.id} ({known.status})", width))
+
+
+def lines(plan: Plan) -> list[tuple[str, str]]:
+    """A title and its settings, for each part of the plan; what is none is left out."""
+    fields, place = to_dict(plan), plan.place
+    groups = ("data", "optim", "layout", "update", "budget", "evaluate", "checkpoint")
+    commit = f"{place.git_sha[:12]}{' with changes' * place.dirty}" if place.git_sha else "no git"
+    told = [
+        ("recipe", _settings({"name": plan.recipe.name, **plan.recipe.knobs})),
+        *((group, _settings(fields[group])) for group in groups),
+        ("seed", f"{plan.seed} precision={plan.precision}"),
+        ("cluster", _settings(fields["cluster"])),
+        ("tracking", _settings({**fields["tracking"], "experiment": plan.experiment})),
+        ("name", plan.name or ""),
+        ("tags", _settings(plan.tags)),
+        ("project", f"{place.project} ({commit})"),
+        ("python", place.interpreter),
+        ("signature", plan.signature),
+    ]
+    return [(title, text) for title, text in told if text]
+
+
+def _settings(fields: dict[str, Any]) -> str:
+    """`adam lr=0.001 …`: the option's name, then what is set."""
+    words = [f"{key}={_value(value)}" for key, value in fields.items() if value is not None]
+    return " ".join(words).removeprefix("name=")
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def wrapped(title: str, text: str, width: int) -> str:
+    """A titled line, broken where it is too wide, its rest below its beginning."""
+    indent = " " * INDENT
+    return textwrap.fill(
+        table.plain(text),
+        max(width, 3 * INDENT),
+        initial_indent=f"{title:<{INDENT}}",
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,32 @@
+"""From the words of `run` and `plan` to a Plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from turnaround.cli import arguments
+from turnaround.journal import home
+from turnaround.launch.pool import Pool
+from turnaround.spec import Cluster, Inventory, Plan
+
+
+def planned(words: list[str], name: str | None, tags: dict[str, str]) -> tuple[Plan, Path]:
+    """What the words come to, and the recipe's file."""
+    from turnaround import config, plan
+    from turnaround.launch import facts
+
+    project = config.project_root(Path.cwd())
+    asked = config.compose(words, project, home() / "cache")
+    asked = replace(asked, name=name or asked.name, tags={**asked.tags, **tags})
+    arguments.check(asked.name, asked.tags)
+    found = facts.gather(asked, project, _inventory(asked.cluster))
+    return plan.make(asked, found), asked.recipe_file
+
+
+def _inventory(cluster: Cluster) -> Inventory:
+    """The devices of the pool that is up, else of this machine."""
+    from turnaround.launch import facts
+
+    record = Pool(home()).record() if cluster.name == "pool" else None
+    return Inventory(record.cpus, record.gpus) if record else facts.inventory()
