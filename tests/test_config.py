@@ -312,6 +312,13 @@ def test_a_files_unknown_option_is_named(project: Path) -> None:
     )
 
 
+def test_a_file_outside_conf_is_not_an_option(project: Path) -> None:
+    (project / "outside.yaml").write_text("name: sgd")
+    assert "is not one of the options" in refusal(project, "recipe=tiny", "optim=../../outside")
+    write(project, "experiment/ask.yaml", EXPERIMENT.replace("optim: sgd", "optim: ../../outside"))
+    assert "is not one of the options" in refusal(project, "experiment=ask")
+
+
 # ── hostile input ──
 
 BOMB = "a: &a [x, x]\n" + "\n".join(

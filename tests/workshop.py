@@ -27,6 +27,7 @@ class Workshop:
         self.project = root / "project"
         self.project.mkdir(parents=True)
         self.home = root / "home"
+        self.home.mkdir()
         self.journal = Journal(self.home)
         self.database = self.project / "mlflow.db"
         self.uri = f"sqlite:///{self.database}"

@@ -23,6 +23,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.workshop import Workshop, make_store
 from turnaround.spec import Optim
@@ -198,9 +199,8 @@ def test_the_page_of_a_run_shows_its_plots(
     page = f"experiments/{place['experiment_id']}/runs/{place['run_id']}"
     browser.get("about:blank")  # else the file that is open stays open
     browser.get(f"{server}/#/{page}/artifacts/plots/loss.png?{TRAINING}")
-    shown(browser, "loss.png")
-    time.sleep(8)
-    print(browser.execute_script("return [...document.querySelectorAll('img,image')].map(i=>[i.tagName,i.naturalWidth,i.outerHTML.slice(0,300)])"))
+    loaded = "return document.querySelector('img[alt=\"plots/loss.png\"]')?.naturalWidth"
+    WebDriverWait(browser, 60).until(lambda page: page.execute_script(loaded) == 840)
     browser.save_screenshot(str(pictures / "plot.png"))
 
 

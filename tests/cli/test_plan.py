@@ -38,7 +38,7 @@ def test_every_part_of_the_plan_is_shown(project: Path, ask: Callable[..., Any])
     assert lines[:-2] == [
         "recipe      tiny width=8 deep=false",
         "data        batch=64 bucket=1",
-        "optim       sgd lr=0.001 momentum=0.9 betas=[0.9,0.999] eps=1e-08 weight_decay=0.0 "
+        "optim       sgd lr=0.1 momentum=0.9 betas=[0.9,0.999] eps=1e-08 weight_decay=0.0 "
         "schedule=constant warmup=0 floor=0.0 halve_after=0.67 halve_every=0.07",
         "layout      single replicate=1",
         "update      sync accumulate=1",
@@ -90,7 +90,7 @@ def test_a_question_asked_before_is_pointed_out(
         ),
         (["recipe=tiny", "budget=smoke", "data.path=none.tsv"], "data.path=none.tsv: "),
         (["recipe=tiny", "optim.lr=1,2"], "optim.lr=1,2 asks for several values"),
-        (["recipe=tiny", "budget=smoke", "name=a/b"], "--name 'a/b' contains /"),
+        (["recipe=tiny", "budget=smoke", "name=a/b"], "name 'a/b' contains /"),
     ],
 )
 def test_what_cannot_be_is_refused(

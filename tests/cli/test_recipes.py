@@ -124,6 +124,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
         ("turnaround plan recipe=tiny recipe.wi", ["recipe.width="]),
         ("turnaround plan recipe=tiny recipe.kind=", ["a", "b"]),
         ("turnaround plan recipe=tiny recipe.deep=", ["true", "false"]),
+        ("turnaround plan recipe=none recipe.wi", [""]),
         ("turnaround recipes ti", ["tiny"]),
     ],
 )

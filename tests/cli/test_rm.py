@@ -26,9 +26,14 @@ def test_without_anybody_to_ask_nothing_is_deleted(ask, trained, journal, monkey
 @pytest.mark.parametrize("answer", [True, False])
 def test_a_person_is_asked(ask, trained, journal, monkeypatch, answer) -> None:
     trained(RUN, recorded=False)
-    asked = []
+    asked: list[str] = []
+
+    def confirm(text: str) -> bool:
+        asked.append(text)
+        return answer
+
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("typer.confirm", lambda text: asked.append(text) or answer)
+    monkeypatch.setattr("typer.confirm", confirm)
     ask("rm", RUN)
     assert asked[0].endswith(f"? (MLflow has not got all of {RUN} yet)")
     assert journal.folder(RUN).exists() is not answer

@@ -83,14 +83,14 @@ def until(ready: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def newest(journal: Journal, name: str) -> Run | None:
-    return next(iter(journal.runs("name=?", [name], limit=1)), None)
+def newest(journal: Journal, name: str) -> Run:
+    return journal.runs("name=?", [name], limit=1)[0]
 
 
 def saves(journal: Journal, name: str) -> bool:
     """The run of that name has saved something to go on from."""
-    run = newest(journal, name)
-    return bool(run) and any(event.kind == "checkpoint" for event in journal.events(run.id))
+    found = journal.runs("name=?", [name], limit=1)
+    return any(event.kind == "checkpoint" for run in found for event in journal.events(run.id))
 
 
 def end(pool: Pool, run: str) -> Run:

@@ -27,6 +27,11 @@ def test_a_narrow_terminal_loses_spare_columns_and_then_the_end(
     )
 
 
+def test_a_terminal_gets_no_empty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen_on(monkeypatch, 80)
+    assert table(("id", "name", "age"), [("a", "", "2h")], spare=("name",)) == "id  age\na   2h"
+
+
 def test_wide_letters_keep_the_columns_straight(monkeypatch: pytest.MonkeyPatch) -> None:
     seen_on(monkeypatch, None)
     assert table(("name", "id"), [("日本", "x"), ("ab", "y")]) == "name  id\n日本  x\nab    y"

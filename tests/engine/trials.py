@@ -8,7 +8,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -90,8 +91,18 @@ def train(plan: Plan, home: Path, attempt: int = 1) -> Told:
 
 # ── gangs ──
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["torch._dynamo", "turnaround.worker", __name__])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["torch._dynamo", "turnaround.worker", __name__])
+
+
+@contextmanager
+def without_home() -> Iterator[None]:
+    """The forkserver, which starts with the first of its children, outlives the tests' home."""
+    home = os.environ.pop("TURNAROUND_HOME", None)
+    try:
+        yield
+    finally:
+        os.environ.update({"TURNAROUND_HOME": home} if home else {})
 
 
 class Gang:
@@ -103,16 +114,17 @@ class Gang:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             store = "{}:{}".format(*listener.getsockname())
             self.ranks = [
-                self._start(plan, assignment(home, plan, attempt=attempt, rank=r, store=store), listener)
+                self._start(
+                    plan, assignment(home, plan, attempt=attempt, rank=r, store=store), listener
+                )
                 for r in range(plan.layout.devices)
             ]
 
     def _start(self, plan: Plan, rank: Assignment, listener: socket.socket) -> ForkServerProcess:
         given = listener if rank.rank == 0 and rank.size > 1 else None
-        process = _context.Process(target=_rank, args=(plan, rank, self._lines(rank.rank), given))
-        home = os.environ.pop("TURNAROUND_HOME", None)  # the forkserver outlives the tests' home
-        process.start()
-        os.environ.update({"TURNAROUND_HOME": home} if home else {})
+        process = CONTEXT.Process(target=_rank, args=(plan, rank, self._lines(rank.rank), given))
+        with without_home():
+            process.start()
         return process
 
     def _lines(self, rank: int) -> Path:

@@ -1,5 +1,6 @@
 """The recorder as a process: one at a time, killed, told to end, left alone."""
 
+import argparse
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ from tests.workshop import Workshop
 from turnaround.spec import Status
 from turnaround.tracking import recorder
 from turnaround.tracking.rounds import Rounds
-from turnaround.tracking.start import Lock, ensure, files, holder, stop
+from turnaround.tracking.start import Lock, ensure, files, holder, lag, stop
 
 RUN = "seq2seq-22222"
 
@@ -107,6 +108,24 @@ def test_a_recorder_that_does_not_listen_is_killed(workshop: Workshop) -> None:
         child.send_signal(signal.SIGSTOP)
         assert stop(workshop.home, patience=0.2) == [child.pid]
         assert child.wait(10) == -signal.SIGKILL
+
+
+def test_where_mlflow_cannot_be_imported_it_says_so_and_waits(
+    workshop: Workshop, lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "turnaround.tracking.rounds", None)
+    asked = argparse.Namespace(home=workshop.home, uri=workshop.uri, linger=0.0)
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> bool:
+        naps.append(seconds)
+        return False
+
+    assert not recorder._record(asked, lock, sleep)
+    assert naps == [recorder.RETRY]
+    told = lag(workshop.home, workshop.uri)
+    assert told is not None
+    assert told.error.startswith(f"{sys.executable} cannot import MLflow: ")
 
 
 class Calm:

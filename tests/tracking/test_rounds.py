@@ -18,7 +18,7 @@ from tests.workshop import Workshop
 from turnaround.spec import Layout, Optim, Recipe, Status, Tracking
 from turnaround.tracking.follower import Follower
 from turnaround.tracking.rounds import Rounds
-from turnaround.tracking.start import Lag, lag
+from turnaround.tracking.start import Lag, lag, left
 
 RUN = "seq2seq-22222"
 
@@ -46,7 +46,7 @@ def finish(rounds: Rounds) -> None:
     for _ in range(20):
         if not rounds.go():
             return
-    raise AssertionError(f"something is left: {rounds.left()}")
+    raise AssertionError(f"something is left: {left(rounds.journal.root, rounds.uri)}")
 
 
 def artifact(run: Found, name: str) -> Path:
@@ -344,7 +344,7 @@ def test_one_bad_run_does_not_hold_up_the_others(workshop: Workshop, rounds: Rou
         workshop.end(run)
     for _ in range(4):
         rounds.go()
-    assert [run.id for run in rounds.left()] == ["seq2seq-bad11"]
+    assert [run.id for run in left(rounds.journal.root, rounds.uri)] == ["seq2seq-bad11"]
     told = lag(workshop.home, workshop.uri)
     assert told is not None
     assert told.error.startswith("seq2seq-bad11: ")
@@ -382,7 +382,7 @@ def test_queued_runs_and_runs_of_other_stores_are_left_alone(
     workshop.journal.submit(workshop.plan(), RUN)
     workshop.submit("seq2seq-33333", workshop.plan(tracking=Tracking(uri="sqlite:////other.db")))
     workshop.submit("seq2seq-44444", workshop.plan(tracking=Tracking("none")))
-    assert rounds.left() == []
+    assert left(rounds.journal.root, rounds.uri) == []
 
 
 def test_strange_names_arrive_under_names_that_mlflow_accepts(

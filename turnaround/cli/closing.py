@@ -7,6 +7,7 @@ from turnaround.cli.progress import Progress
 from turnaround.cli.table import plain
 from turnaround.journal import Journal, Run
 from turnaround.spec import Status
+from turnaround.tracking.start import lag
 
 SAMPLES = 4  # shown; the others are in MLflow
 LOG_LINES = 12  # of a run that failed without a word
@@ -39,7 +40,7 @@ def _why(run: Run, progress: Progress) -> str:
     if run.status is Status.FAILED and progress.error is not None:
         return ""
     if run.reason or "stopped" not in progress.summary:
-        return run.reason
+        return plain(run.reason)
     return f"ended by {progress.summary['stopped']}"
 
 
@@ -91,5 +92,7 @@ def _next(journal: Journal, run: Run) -> str:
     else:
         steps += [("watch", f"turnaround watch {run.id}"), ("stop", f"turnaround stop {run.id}")]
     if run.tracking:
-        steps.append(("pages", "turnaround ui"))
+        late = lag(journal.root, run.tracking)
+        waits = f" ({late.behind:,} events wait for MLflow: {late.error})" if late else ""
+        steps.append(("pages", f"turnaround ui{waits}"))
     return "\n".join(f"  {name:<6}  {what}" for name, what in steps)

@@ -11,7 +11,7 @@ from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
 from turnaround import config
 from turnaround.config import KnobSchema
-from turnaround.errors import ConfigError, TurnaroundError, near
+from turnaround.errors import ConfigError, RecipeError, TurnaroundError, near
 
 SHELLS = ("bash", "zsh", "fish")
 # Bash cuts words at `=`, and readline replaces only what follows it: pass whole words, take the
@@ -98,11 +98,15 @@ def _options(cwd: Path, group: str) -> Iterator[tuple[str, str]]:
     project = config.project_root(cwd)
     files = config.recipes(project) if group == "recipe" else {}
     for option in config.places.options(project, group):
-        yield option, config.headline(files[option]) if option in files else ""
+        try:
+            yield option, config.headline(files[option]) if option in files else ""
+        except RecipeError:
+            yield option, "cannot be read"
 
 
 def _knobs(cwd: Path, said: list[str], group: str) -> dict[str, KnobSchema]:
     """The knobs of the recipe that an earlier word chose."""
     files = config.recipes(config.project_root(cwd))
     chosen = [word.removeprefix("recipe=") for word in said if word.startswith("recipe=")]
-    return config.schema(files[chosen[-1]]) if group == "recipe" and chosen else {}
+    known = group == "recipe" and chosen and chosen[-1] in files
+    return config.schema(files[chosen[-1]]) if known else {}

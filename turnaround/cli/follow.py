@@ -1,6 +1,10 @@
 """Show a run until it is over, or until somebody has seen enough.
 
-code = Follower(journal, run, view, steer, asks=True).attend()
+    follower = Follower(journal, run, view, steer, tail)
+    left = follower.attend(asks=True, stops=True)    # none: it is over, see follower.exit_code
+
+The first Ctrl-C asks (or stops the run, where nobody can be asked), the second stops it, the third
+does not wait for that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """A run that this very process carries out: plain lines, so that a debugger has the terminal.
 
-code = carry_out(journal, lambda watch: inline.run(plan, journal, watch), plan.budget, as_json)
+    code = carry_out(journal, lambda watch: inline.run(plan, journal, watch), plan.budget, as_json)
+
+The worker takes the signals; we only note which came, to tell Ctrl-C from `turnaround stop`.
 """
 
 from __future__ import annotations

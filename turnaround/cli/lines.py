@@ -8,6 +8,7 @@ from typing import TextIO
 
 from turnaround.cli import units
 from turnaround.cli.progress import Progress
+from turnaround.cli.table import plain
 from turnaround.spec import Event, Status
 
 EVERY = 5.0  # seconds between lines that only say how far it is
@@ -55,14 +56,14 @@ class Lines:
             case "metrics" if event.data["split"] == "valid":
                 return f"{self._where()}  valid {units.scores(self.progress.scores)}"
             case "notice" | "warning":
-                return f"{event.kind}: {event.data['message']}"
+                return f"{event.kind}: {plain(event.data['message'])}"
             case "progress" if self._clock() - self._said >= EVERY:
                 return self._pace()
         return None
 
     def _state(self) -> str:
         attempt = f" (attempt {self.progress.attempt})" if self.progress.attempt > 1 else ""
-        reason = f": {self.progress.reason}" if self.progress.reason else ""
+        reason = f": {plain(self.progress.reason)}" if self.progress.reason else ""
         return f"{self.run} {Status(self.progress.status)}{attempt}{reason}"
 
     def _where(self) -> str:

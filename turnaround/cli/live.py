@@ -24,6 +24,7 @@ from rich.text import Text
 
 from turnaround.cli import units
 from turnaround.cli.progress import Progress
+from turnaround.cli.table import plain
 from turnaround.spec import Event, Status
 
 REDRAW = 0.1  # seconds
@@ -87,15 +88,14 @@ class Screen:
         width = options.max_width
         yield self._head(width)
         if self.progress.status == Status.QUEUED or not self.progress.step:
-            yield Text(self.progress.reason or "starting", style="dim")
+            yield Text(plain(self.progress.reason) or "starting", style="dim")
         else:
             yield self._bar()
             yield from packed(self._facts(), width)
             yield from packed(self._scores(), width)
         for event in self.progress.notices:
-            yield Text(
-                f"! {event.data['message']}", style="yellow" if event.kind == "warning" else ""
-            )
+            style = "yellow" if event.kind == "warning" else ""
+            yield Text(f"! {plain(event.data['message'])}", style)
         yield Text(self._place(), style="dim", overflow="ellipsis", no_wrap=True)
 
     def _head(self, width: int) -> Text:

@@ -46,6 +46,9 @@ class Filter:
         )
 
 
+EVERYTHING = Filter(None, {}, None, None)
+
+
 def ls(
     name: Annotated[str | None, typer.Option(metavar="GLOB", help="Runs with such a name.")] = None,
     tag: arguments.TagWords = None,
@@ -68,7 +71,8 @@ def ls(
     """
     asked = Filter(name, arguments.parse_tags(tag), recipe, _status(status))
     journal = Journal(home())
-    runs = (settle(journal, run) for run in journal.runs(limit=SEARCHED))
+    far = limit if asked == EVERYTHING else SEARCHED
+    runs = (settle(journal, run) for run in journal.runs(limit=far))
     found = [run for run in runs if asked.admits(run)][:limit]
     known = [(run, _progress(journal, run)) for run in found]
     if as_json:
@@ -130,6 +134,6 @@ def score(journal: Journal, run: Run, progress: Progress) -> str:
 
 
 def _none(asked: Filter) -> str:
-    if asked == Filter(None, {}, None, None):
+    if asked == EVERYTHING:
         return "no runs yet: turnaround run recipe=seq2seq"
     return "no such run: turnaround ls lists all"

@@ -1,9 +1,11 @@
 """What a run's events add up to: what the live view, `show`, `ls` and the closing words tell.
 
-progress = Progress(plan.budget)
-for event in journal.events(run.id):
-    progress.add(event)
-progress.fraction, progress.left
+    progress = Progress(plan.budget)
+    for event in journal.events(run.id):
+        progress.add(event)
+    progress.fraction, progress.left
+
+One small function for each kind of event; what a newer turnaround may add is passed over.
 """
 
 from __future__ import annotations

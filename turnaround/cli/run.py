@@ -100,8 +100,8 @@ def _known(journal: Journal, plan: Plan) -> Run | None:
 def _tell(journal: Journal, known: Run, wish: Wish) -> int:
     """Answer from the journal, or watch the run that will answer."""
     if known.status is Status.SUCCEEDED:
-        ended = units.age(time.time() - (known.ended or known.submitted))
-        wish.say(f"{known.id} answered this {ended} ago; --again runs it anyway")
+        ended = units.ago(time.time() - (known.ended or known.submitted))
+        wish.say(f"{known.id} answered this {ended}; --again runs it anyway")
         conclude(journal, known, None, wish.as_json)
         return 0
     wish.say(f"{known.id} is at it already ({known.status}); --again starts another")

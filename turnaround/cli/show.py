@@ -53,7 +53,7 @@ def _facts(journal: Journal, run: Run) -> Iterator[tuple[str, str]]:
 
 def _when(moment: float) -> str:
     local = datetime.fromtimestamp(moment).astimezone()
-    return f"{local:%Y-%m-%d %H:%M:%S %Z} ({units.age(time.time() - moment)} ago)"
+    return f"{local:%Y-%m-%d %H:%M:%S %Z} ({units.ago(time.time() - moment)})"
 
 
 def _mlflow(journal: Journal, run: Run) -> str:

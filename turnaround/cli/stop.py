@@ -10,6 +10,7 @@ from turnaround.cli import arguments
 from turnaround.cli.steer import settle, steer
 from turnaround.errors import LaunchError
 from turnaround.journal import Journal, Run, home
+from turnaround.spec import Status
 
 PATIENCE = 60.0  # seconds; a save takes one or two
 BEAT = 0.1
@@ -32,7 +33,10 @@ def stop(runs: arguments.SomeRuns) -> None:
         steer(journal, run).stop(run, "stopped with turnaround stop")
     for run in going:
         ended = _await(journal, run)
-        typer.echo(f"{run.id} {ended.status}: turnaround resume {run.id} continues it")
+        hint = (
+            "" if ended.status is Status.SUCCEEDED else f": turnaround resume {run.id} continues it"
+        )
+        typer.echo(f"{run.id} {ended.status}{hint}")
 
 
 def _await(journal: Journal, run: Run) -> Run:

@@ -15,15 +15,23 @@ COLOURS = {"SUCCEEDED": "green", "RUNNING": "cyan", "FAILED": "red", "STOPPED": 
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = ()) -> str:
-    """Headed columns. Where a terminal is too narrow, `spare` ones go first, then the end."""
+    """Headed columns. A terminal gets what fits: `spare` ones go first, then the end."""
     cells = [list(columns), *([plain(cell) for cell in row] for row in rows)]
     width = terminal_width()
-    for column in spare:
-        if width is None or _width(cells) <= width:
-            break
-        _drop(cells, column)
+    if width is not None:
+        _fit(cells, width, spare)
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(_line(row, widths, width) for row in cells)
+
+
+def _fit(cells: list[list[str]], width: int, spare: Sequence[str]) -> None:
+    """Leave out columns that nobody filled, and then those that can be spared."""
+    filled = [any(column) for column in zip(*cells[1:], strict=True)]
+    for column in [name for name, full in zip(list(cells[0]), filled, strict=False) if not full]:
+        _drop(cells, column)
+    for column in spare:
+        if _width(cells) > width and column in cells[0]:
+            _drop(cells, column)
 
 
 def plain(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from pathlib import Path
@@ -94,13 +93,17 @@ def _ended(log: Path) -> LaunchError:
 
 
 def _links(server: Server, journal: Journal, uri: str, runs: list[Run]) -> str:
-    """Where to click: all runs, the newest, and what is missing still."""
-    lines = [f"{server.page()}   all runs (Ctrl-C ends this)"]
-    place = journal.folder(runs[0].id) / "tracking.json" if runs else None
-    if place and place.exists():
-        at = json.loads(place.read_text())
-        page = server.page(f"experiments/{at['experiment_id']}/runs/{at['run_id']}")
-        lines.append(f"{page}   {runs[0].name or runs[0].id}")
+    """Where to click: all curves, the newest run, and what is missing still."""
+    found = ((run, start.where(journal.folder(run.id))) for run in runs)
+    run, place = next(((run, place) for run, place in found if place), (None, None))
+    if run and place:
+        all_runs = f"experiments/{place.experiment}/runs"
+        lines = [
+            f"{server.page(all_runs, compareRunsMode='CHART')}   all runs of {run.experiment}",
+            f"{server.page(f'{all_runs}/{place.run}')}   {run.name or run.id}",
+        ]
+    else:
+        lines = [f"{server.page('experiments')}   all experiments"]
     if lag := start.lag(journal.root, uri):
         lines.append(f"{lag.behind:,} events wait to be written: {lag.error}")
-    return "\n".join(lines)
+    return "\n".join([*lines, "Ctrl-C closes the pages"])

@@ -26,6 +26,11 @@ def age(seconds: float) -> str:
     return "now"
 
 
+def ago(seconds: float) -> str:
+    """`just now`, `5m ago`."""
+    return f"{age(seconds)} ago" if seconds >= 1 else "just now"
+
+
 def number(value: float) -> str:
     """Four significant digits, thousands in groups."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -45,7 +45,7 @@ def conf_file(project: Path, option: str) -> Path | None:
         "config": [shipped() / "conf" / "config.yaml"],
         "project": [root / "conf" / "config.yaml" for root in _roots(project)[:-1]],
     }.get(option, [root / "conf" / f"{option}.yaml" for root in _roots(project)])
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if file.is_file() and ".." not in option), None)
 
 
 def conf_files(project: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -50,7 +50,8 @@ def _composed(words: list[str], project: Path) -> DictConfig:
     defaults = ["config", *mine, *({group: None} for group in places.GROUPS), "_self_"]
     root = {"defaults": defaults, "hydra": {"searchpath": [f"turnaround://{project}"]}}
     ConfigStore.instance().store("turnaround", root)
-    with initialize(config_path=None, job_name="turnaround", version_base="1.3"):
+    nothing = str(Path(__file__).parent)  # Hydra wants a folder; ours all come from `Folders`
+    with initialize_config_dir(nothing, job_name="turnaround", version_base="1.3"):
         return compose("turnaround", words)
 
 

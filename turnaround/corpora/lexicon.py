@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 VOWELS = "aeiouyàâéèêëîïôûœ"
-ASPIRATED = ("hibou", "hérisson", "héros", "hamster", "homard", "haut", "hache", "harpe")
+ASPIRATED = ("hibou", "hérisson", "héros")
 
 
 # je, il, nous, vous, ils
@@ -100,9 +100,7 @@ def starts_with_vowel(word: str) -> bool:
 NOUNS = """
 boy boys garçon garçons m person
 girl girls fille filles f person
-man men homme hommes m person
 woman women femme femmes f person
-child children enfant enfants m person
 friend friends ami amis m person
 teacher teachers professeur professeurs m person
 doctor doctors médecin médecins m person
@@ -111,82 +109,46 @@ king kings roi rois m person
 queen queens reine reines f person
 sister sisters sœur sœurs f person
 brother brothers frère frères m person
-aunt aunts tante tantes f person
-uncle uncles oncle oncles m person
 nurse nurses infirmière infirmières f person
 actress actresses actrice actrices f person
-baker bakers boulanger boulangers m person
 hero heroes héros héros m person
-pupil pupils élève élèves m person
-princess princesses princesse princesses f person
-writer writers écrivain écrivains m person
 cat cats chat chats m animal
 dog dogs chien chiens m animal
 bird birds oiseau oiseaux m animal
 horse horses cheval chevaux m animal
 mouse mice souris souris f animal
 wolf wolves loup loups m animal
-cow cows vache vaches f animal
-hen hens poule poules f animal
 owl owls hibou hiboux m animal
 hedgehog hedgehogs hérisson hérissons m animal
-donkey donkeys âne ânes m animal
-ant ants fourmi fourmis f animal
-squirrel squirrels écureuil écureuils m animal
 fox foxes renard renards m animal
-swallow swallows hirondelle hirondelles f animal
 apple apples pomme pommes f food
 orange oranges orange oranges f food
 egg eggs œuf œufs m food
 cake cakes gâteau gâteaux m food
-pear pears poire poires f food
-onion onions oignon oignons m food
-lobster lobsters homard homards m food
-strawberry strawberries fraise fraises f food
-pineapple pineapples ananas ananas m food
 oyster oysters huître huîtres f food
 book books livre livres m text
 letter letters lettre lettres f text
 newspaper newspapers journal journaux m text
 story stories histoire histoires f text
 poem poems poème poèmes m text
-novel novels roman romans m text
-article articles article articles m text
-poster posters affiche affiches f text
 house houses maison maisons f place
 garden gardens jardin jardins m place
-church churches église églises f place
 school schools école écoles f place
 castle castles château châteaux m place
 hotel hotels hôtel hôtels m place
 island islands île îles f place
-market markets marché marchés m place
 forest forests forêt forêts f place
-hospital hospitals hôpital hôpitaux m place
-bridge bridges pont ponts m place
-inn inns auberge auberges f place
 tree trees arbre arbres m thing
 car cars voiture voitures f thing
 key keys clé clés f thing
 hat hats chapeau chapeaux m thing
 window windows fenêtre fenêtres f thing
 door doors porte portes f thing
-picture pictures image images f thing
 clock clocks horloge horloges f thing
-table tables table tables f thing
-chair chairs chaise chaises f thing
-boat boats bateau bateaux m thing
-flower flowers fleur fleurs f thing
 knife knives couteau couteaux m thing
 ring rings bague bagues f thing
 plane planes avion avions m thing
-axe axes hache haches f thing
-harp harps harpe harpes f thing
-umbrella umbrellas parapluie parapluies m thing
-ladder ladders échelle échelles f thing
-tool tools outil outils m thing
 ship ships navire navires m thing
-coat coats manteau manteaux m thing
 """
 
 # english, masculine, feminine, masculine plural, kind; + marks those that stand before the noun,
@@ -200,31 +162,21 @@ ADJECTIVES = """
 +young jeune jeune jeunes being
 +good bon bonne bons any
 +other autre autre autres any
-+bad mauvais mauvaise mauvais any
 white blanc blanche blancs any
 black noir noire noirs any
 red rouge rouge rouges any
 green vert verte verts any
 blue bleu bleue bleus any
-grey gris grise gris any
 happy heureux heureuse heureux being
 sad triste triste tristes being
 tired fatigué fatiguée fatigués being
 famous célèbre célèbre célèbres any
-strange étrange étrange étranges any
-clever intelligent intelligente intelligents being
-dangerous dangereux dangereuse dangereux any
 heavy lourd lourde lourds any
 expensive cher chère chers any
-dry sec sèche secs any
-jealous jaloux jalouse jaloux being
 quiet tranquille tranquille tranquilles being
 huge énorme énorme énormes any
-useful utile utile utiles any
 Italian italien italienne italiens any
-Spanish espagnol espagnole espagnols any
 French français française français any
-lazy paresseux paresseuse paresseux being
 brave courageux courageuse courageux being
 """
 
@@ -237,53 +189,30 @@ VERBS = """
 *look_for looks_for looked_for looking_for | chercher | person animal food text place thing
 *find finds found finding | trouver | person animal food text place thing
 *watch watches watched watching | regarder | person animal
-draw draws drew drawing | dessiner | person animal food place thing
 buy buys bought buying | acheter:achèt | food text thing
 *eat eats ate eating | manger | food
-steal steals stole stealing | voler | food text thing
 break breaks broke breaking | casser | thing
-wash washes washed washing | laver | animal thing
-clean cleans cleaned cleaning | nettoyer:nettoi | place thing
 *hide hides hid hiding | cacher | person animal food text thing
-*bring brings brought bringing | apporter | food text thing
 forget forgets forgot forgetting | oublier | person food text place thing
 *listen_to listens_to listened_to listening_to | écouter | person animal
-admire admires admired admiring | admirer | person animal place thing
-help helps helped helping | aider | person animal
-invite invites invited inviting | inviter | person
 call calls called calling | appeler:appell | person animal
-read reads read reading | lis lit lisons lisez lisent lir lu | text
 write writes wrote writing | écris écrit écrivons écrivez écrivent écrir écrit | text
-take takes took taking | prends prend prenons prenez prennent prendr pris | food text thing
 sell sells sold selling | vends vend vendons vendez vendent vendr vendu | animal food text place thing
 *wait_for waits_for waited_for waiting_for | attends attend attendons attendez attendent attendr attendu | person animal
-open opens opened opening | ouvre ouvre ouvrons ouvrez ouvrent ouvrir ouvert | thing
 *lose loses lost losing | perds perd perdons perdez perdent perdr perdu | food text thing
-know knows knew - | connais connaît connaissons connaissez connaissent connaîtr connu | person text place
 *follow follows followed following | suis suit suivons suivez suivent suivr suivi | person animal
 *choose chooses chose choosing | choisis choisit choisissons choisissez choisissent choisir choisi | animal food text place thing
 *hear hears heard - | entends entend entendons entendez entendent entendr entendu | person animal
-receive receives received receiving | reçois reçoit recevons recevez reçoivent recevr reçu | text
 speak_to speaks_to spoke_to speaking_to | parler à | person animal
 phone phones phoned phoning | téléphoner à | person
-smile_at smiles_at smiled_at smiling_at | souris sourit sourions souriez sourient sourir souri à | person
-answer answers answered answering | réponds répond répondons répondez répondent répondr répondu à | person
 talk_about talks_about talked_about talking_about | parler de | person animal food text place thing
-dream_of dreams_of dreamt_of dreaming_of | rêver de | person animal food place
 go_to goes_to went_to going_to | vais va allons allez vont ir allé être à | place
 *sleep sleeps slept sleeping | dors dort dormons dormez dorment dormir dormi |
 *run runs ran running | cours court courons courez courent courr couru |
 sing sings sang singing | chanter |
 dance dances danced dancing | danser |
-work works worked working | travailler |
-cry cries cried crying | pleurer |
-*swim swims swam swimming | nager |
-laugh laughs laughed laughing | ris rit rions riez rient rir ri |
-*hesitate hesitates hesitated hesitating | hésiter |
 *leave leaves left leaving | pars part partons partez partent partir parti être |
-*come comes came coming | viens vient venons venez viennent viendr venu être |
 *fall falls fell falling | tomber être |
-*arrive arrives arrived arriving | arriver être |
 """
 
 

@@ -52,14 +52,19 @@ def explain(error: BaseException, code: Path) -> dict[str, Any]:
 
 
 def trimmed(error: BaseException, code: Path) -> str:
-    """The traceback's end, and the user's own files under the names they have in the project."""
+    """The traceback's end, and the user's own files under the names they have in the project.
+
+    One without any line of the user's is ours to mend and shown whole.
+    """
     whole = traceback.TracebackException.from_exception(error)
     part: traceback.TracebackException | None = whole
     while part is not None:
-        shown = [f for f in part.stack if _users(f.filename) or f is part.stack[-1]]
+        mine = [frame for frame in part.stack if _users(frame.filename)]
+        end = [frame for frame in part.stack[-1:] if frame not in mine]
+        shown = [*mine, *end] if mine or part is not whole else part.stack
+        if isinstance(error, SyntaxError) and part.filename:  # its line is in no frame
+            part.filename, shown = _short(part.filename, code), mine
         part.stack = traceback.StackSummary.from_list([_renamed(frame, code) for frame in shown])
-        if isinstance(error, SyntaxError) and part.filename:
-            part.filename = _short(part.filename, code)
         part = part.__cause__ or part.__context__
     return "".join(whole.format()).rstrip()
 

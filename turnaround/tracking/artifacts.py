@@ -46,7 +46,7 @@ def after(client: MlflowClient, run_id: str, folder: Path) -> None:
     for name, splits in plots.curves(events).items():
         client.log_figure(run_id, plots.plot(key(name), splits), f"plots/{key(name)}.png")
     if table := samples(events):
-        client.log_dict(run_id, table, TABLE)
+        client.log_text(run_id, json.dumps(table, ensure_ascii=False), TABLE)
         logged = [{"path": TABLE, "type": "table"}]  # by this tag the UI knows a table
         client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(logged))
 

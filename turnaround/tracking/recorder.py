@@ -14,19 +14,24 @@ import logging
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turnaround.tracking.start import ENVIRON, Lock, files
+from turnaround.tracking.start import ENVIRON, Lag, Lock, files, left, tell
 
 if TYPE_CHECKING:
     from turnaround.tracking.rounds import Rounds
 
 LINGER = 30.0  # seconds it stays when nothing is left, so that the next run finds it warm
 PATIENCE = 3600.0  # seconds of failure after which it leaves finished runs to the next recorder
+RETRY = 60.0  # seconds it stays where MLflow cannot be imported, so that nobody tries again at once
 NICE = 10  # training goes first
+
+
+Told = Callable[[float], bool]
 
 
 def main() -> None:
@@ -36,23 +41,36 @@ def main() -> None:
     words.add_argument("--uri", required=True)
     words.add_argument("--linger", type=float, default=LINGER)
     asked = words.parse_args()
-    told = _told()
-    lock = Lock(files(asked.home, asked.uri).lock)
+    os.environ.update(ENVIRON)
+    os.nice(NICE)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    lock, told = Lock(files(asked.home, asked.uri).lock), _told()
     while lock.take():
-        rounds = _rounds(asked.home, asked.uri)
-        done = _work(rounds, lock, told, asked.linger)
+        idle = _record(asked, lock, told)
         lock.release()
-        if not (done and rounds.left()):  # a run may have come whose launcher found the lock taken
+        if not (idle and left(asked.home, asked.uri)):  # else a run came and found the lock taken
             return
 
 
-def _work(rounds: Rounds, lock: Lock, told: Callable[[float], bool], linger: float) -> bool:
+def _record(asked: argparse.Namespace, lock: Lock, told: Told) -> bool:
+    """Work where MLflow can be imported; under the lock, as it costs 1.4 to 3 s."""
+    try:
+        from turnaround.tracking.rounds import Rounds
+    except ImportError as error:
+        why = f"{sys.executable} cannot import MLflow: {error}"
+        tell(asked.home, Lag(asked.uri, 0, time.time(), why))
+        told(RETRY)
+        return False
+    return _work(Rounds(asked.home, asked.uri), lock, told, asked.linger)
+
+
+def _work(rounds: Rounds, lock: Lock, told: Told, linger: float) -> bool:
     """Go round until nothing was left for `linger` seconds; False if it ends for other reasons."""
     busy = time.monotonic()
     while lock.stands():  # a home that was removed needs no recorder
-        left = rounds.go()
+        there = rounds.go()
         now = time.monotonic()
-        busy = now if left else busy
+        busy = now if there else busy
         if now - busy > linger:
             return True
         if rounds.failing > PATIENCE and not rounds.running:
@@ -63,17 +81,7 @@ def _work(rounds: Rounds, lock: Lock, told: Callable[[float], bool], linger: flo
     return False
 
 
-def _rounds(home: Path, uri: str) -> Rounds:
-    """Imported under the lock: who comes second must not pay for MLflow (1.4 to 3 s)."""
-    os.environ.update(ENVIRON)
-    os.nice(NICE)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    from turnaround.tracking.rounds import Rounds
-
-    return Rounds(home, uri)
-
-
-def _told() -> Callable[[float], bool]:
+def _told() -> Told:
     """A sleep that a signal to end cuts short; it says whether there was one."""
     wake, waker = os.pipe()
     os.set_blocking(waker, False)

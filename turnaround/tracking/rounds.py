@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from turnaround.errors import JournalError
@@ -16,13 +14,12 @@ from turnaround.journal import Journal, Run
 from turnaround.spec import Status
 from turnaround.tracking.follower import Follower
 from turnaround.tracking.machine import Machine
-from turnaround.tracking.start import Lag, files
+from turnaround.tracking.start import Lag, left, tell
 from turnaround.tracking.store import Store
 
 logger = logging.getLogger(__name__)
 
 ROUND, SLOWEST = 1.0, 10.0  # seconds between rounds: when all is well, after many failures
-WAITING = "tracking=? AND recorded=0 AND status NOT IN ('PLANNED','QUEUED','PENDING')"
 
 
 class Rounds:
@@ -33,10 +30,8 @@ class Rounds:
         self.journal = Journal(home)
         self.pause = ROUND
         self.running = False
-        self._state = files(home, uri).state
-        self._state.parent.mkdir(parents=True, exist_ok=True)
-        self._state.unlink(missing_ok=True)  # what an earlier recorder could not do may work now
         self._lag = Lag(uri, 0)
+        tell(home, self._lag)  # what an earlier recorder could not do may work now
         self._store: Store | None = None
         self._machine: Machine | None = None
         self._followers: dict[str, Follower] = {}
@@ -46,14 +41,10 @@ class Rounds:
         """For how many seconds something has not worked."""
         return time.time() - self._lag.since if self._lag.since else 0.0
 
-    def left(self) -> list[Run]:
-        """The runs of which MLflow does not know all yet, the newest first."""
-        return self.journal.runs(WAITING, [self.uri])
-
     def go(self) -> bool:
         """Write one batch of each run that is left; whether there was any."""
         try:
-            runs = self.left()
+            runs = left(self.journal.root, self.uri)
         except (JournalError, sqlite3.Error) as error:  # locked, or on a disk that is full
             self._end(False, [str(error)])
             return True
@@ -92,5 +83,5 @@ class Rounds:
     def _say(self, lag: Lag) -> None:
         if lag != self._lag:
             with contextlib.suppress(OSError):  # the same disk may be full
-                self._state.write_text(json.dumps(asdict(lag)))
+                tell(self.journal.root, lag)
         self._lag = lag

@@ -16,9 +16,10 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from turnaround.journal import Journal, Run
 from turnaround.signature import signature
 
 # What MLflow is told by every process that we start for it.
@@ -48,6 +49,14 @@ class Lag:
     behind: int  # events that wait on disk
     since: float | None = None  # when writing failed first; None: it works
     error: str = ""
+
+
+@dataclass(frozen=True)
+class Where:
+    """MLflow's own ids of a run."""
+
+    experiment: str
+    run: str
 
 
 def files(home: Path, uri: str) -> Files:
@@ -82,12 +91,36 @@ def ensure(home: Path, uri: str, interpreter: str) -> None:
         )
 
 
+def tell(home: Path, word: Lag) -> None:
+    """Leave word of how far the recorder is; OSError when the disk is full."""
+    state = files(home, word.uri).state
+    state.parent.mkdir(exist_ok=True)  # but not a home that was removed
+    fresh = state.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(word)))
+    fresh.replace(state)
+
+
+def left(home: Path, uri: str) -> list[Run]:
+    """The runs of which MLflow does not know all yet, the newest first."""
+    begun = "tracking=? AND recorded=0 AND status NOT IN ('PLANNED','QUEUED','PENDING')"
+    return Journal(home).runs(begun, [uri])
+
+
 def lag(home: Path, uri: str) -> Lag | None:
     """What the recorder of `uri` could not write when it last tried; None when it could."""
     try:
         fields = json.loads(files(home, uri).state.read_text())
         return Lag(**fields) if fields["error"] else None
     except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def where(folder: Path) -> Where | None:
+    """Where the run of that folder is in MLflow; None when it has not arrived yet."""
+    try:
+        fields = json.loads((folder / "tracking.json").read_text())
+        return Where(fields["experiment_id"], fields["run_id"])
+    except (OSError, ValueError, KeyError):
         return None
 
 

@@ -24,7 +24,6 @@ from mlflow.exceptions import MlflowException
 
 from turnaround.tracking.start import database
 
-
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # else its pages are those of GenAI
 
 

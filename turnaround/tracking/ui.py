@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,19 +34,15 @@ class Server:
     process: subprocess.Popen[bytes]
     port: int
 
-    @property
-    def url(self) -> str:
-        """Where the pages are."""
-        return f"http://{HOST}:{self.port}"
-
-    def page(self, place: str = "") -> str:
-        """The address of a page: `experiments/1/runs/…`; without a place, that of all experiments."""
-        return f"{self.url}/#/{place or 'experiments'}?workflowType=machine_learning"
+    def page(self, place: str, **asked: str) -> str:
+        """The address of a page, such as `experiments/1/runs/…`."""
+        words = urllib.parse.urlencode({"workflowType": "machine_learning", **asked})
+        return f"http://{HOST}:{self.port}/#/{place}?{words}"
 
     def answers(self) -> bool:
         """Whether the pages can be opened already."""
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=2) as reply:
+            with urllib.request.urlopen(f"http://{HOST}:{self.port}/health", timeout=2) as reply:
                 return bool(reply.status == 200)
         except (urllib.error.URLError, OSError):
             return False

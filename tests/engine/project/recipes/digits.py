@@ -71,7 +71,9 @@ class Digits(Recipe[Batch]):
         right = model(batch.digits).argmax(-1) == batch.next
         return {"right": Mean.of((right & (batch.next != PAD)).sum(), (batch.next != PAD).sum())}
 
-    def samples(self, model: nn.Module, examples: list[Tensor]) -> tuple[list[str], list[list[str]]]:
+    def samples(
+        self, model: nn.Module, examples: list[Tensor]
+    ) -> tuple[list[str], list[list[str]]]:
         rows = [[str(x.tolist()), str(model(x[None])[0].argmax(-1).tolist())] for x in examples]
         return ["digits", "guess"], rows
 

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.engine.trials import trial_plan
+from turnaround.engine.data import Feed, Order, moved
+from turnaround.engine.world import World
+from turnaround.errors import DataError
+from turnaround.spec import Data, Update
+
+CPU = torch.device("cpu")
+
+
+class Numbers:
+    """A recipe of numbers, each as long as it is large."""
+
+    def __init__(self, count: int = 20) -> None:
+        self.count = count
+
+    def data(self, split: str) -> range:
+        return range(self.count)
+
+    def collate(self, examples: list[int]) -> list[int]:
+        return examples
+
+    def length(self, example: int) -> int:
+        return example
+
+
+def order(count: int = 20, seed: int = 0, batch: int = 4, bucket: int = 1) -> Order:
+    return Order(count, seed, batch, bucket, length=lambda number: number)
+
+
+def feed(part: int = 0, parts: int = 1, count: int = 20, **changes: Any) -> Feed:
+    plan = replace(trial_plan(data=Data(batch=6)), **changes)
+    return Feed(Numbers(count), plan, World(CPU), (part, parts))
+
+
+@pytest.mark.parametrize("bucket", [1, 5])
+def test_every_example_is_seen_once_an_epoch(bucket: int) -> None:
+    numbers = order(bucket=bucket).take(0, 60)
+    for epoch in (numbers[:20], numbers[20:40], numbers[40:]):
+        assert sorted(epoch) == list(range(20))
+
+
+def test_epochs_are_shuffled_differently_and_so_are_seeds() -> None:
+    first, second = order().take(0, 20), order().take(20, 20)
+    assert first != second
+    assert first != order(seed=1).take(0, 20)
+
+
+@pytest.mark.parametrize("bucket", [1, 3])
+@pytest.mark.parametrize("count", [3, 20, 21])
+def test_what_stands_at_a_place_does_not_depend_on_what_was_taken_before(
+    count: int, bucket: int
+) -> None:
+    whole = order(count, bucket=bucket).take(0, 100)
+    for start in range(0, 90, 7):
+        assert order(count, bucket=bucket).take(start, 9) == whole[start : start + 9]
+
+
+def test_neighbours_in_a_bucket_are_about_equally_long() -> None:
+    numbers = order(count=1000, batch=10, bucket=20).take(0, 200)
+    spans = [max(numbers[i : i + 10]) - min(numbers[i : i + 10]) for i in range(0, 200, 10)]
+    assert max(spans) < 150  # of 1000; without buckets about 820
+
+
+def test_ranks_share_a_batch_without_gap_or_double() -> None:
+    whole = feed().numbers(12)
+    shares = [piece.batch for rank in range(4) for piece in feed(rank, 4).pieces(12)]
+    assert Counter(n for share in shares for n in share) == Counter(whole)
+    assert [len(share) for share in shares] == [2, 2, 1, 1]
+
+
+def test_two_ranks_make_the_pieces_of_one_that_accumulates_twice() -> None:
+    (first,), (second,) = feed(0, 2).pieces(6), feed(1, 2).pieces(6)
+    pieces = feed(update=Update(accumulate=2)).pieces(6)
+    assert [piece.batch for piece in pieces] == [first.batch, second.batch]
+    assert [piece.key for piece in pieces] == [first.key, second.key]
+    assert [piece.last for piece in pieces] == [False, True]
+    assert (first.last, second.last) == (True, True)
+
+
+def test_ranks_share_a_split_without_gap_or_double() -> None:
+    for ranks in (1, 2, 3, 25):
+        seen = [n for rank in range(ranks) for b in feed(rank, ranks).batches("valid") for n in b]
+        assert sorted(seen) == list(range(20))
+
+
+def test_an_evaluation_puts_like_lengths_together_and_holds_no_more_than_training() -> None:
+    batches = list(feed().batches("valid"))
+    assert batches[0] == [19, 18, 17, 16, 15, 14]
+    assert max(len(batch) for batch in feed(0, 2).batches("valid")) == 3
+
+
+def test_a_limited_evaluation_looks_all_over_the_split() -> None:
+    assert sorted(n for batch in feed().batches("valid", limit=5) for n in batch) == [
+        0,
+        4,
+        8,
+        12,
+        16,
+    ]
+    assert feed().some("test", 100) == list(range(20))
+    assert feed(count=0).some("test", 3) == []
+
+
+def test_training_on_nothing_is_an_error() -> None:
+    with pytest.raises(DataError, match="the train split has no examples"):
+        feed(count=0).pieces(0)
+
+
+def test_the_epoch_counts_corpora_seen() -> None:
+    assert feed().epoch(30) == 1.5
+
+
+@dataclass(frozen=True)
+class Pair:
+    left: Tensor
+    right: tuple[Tensor, list[Tensor]]
+    text: str = "kept"
+
+
+def test_moving_a_batch_changes_the_type_of_floating_point_numbers_only() -> None:
+    whole, part = torch.tensor([1, 2]), torch.tensor([1.0, 2.0])
+    batch = moved({"a": Pair(whole, (part, [whole]))}, CPU, torch.float64)["a"]
+    assert batch.left.dtype == torch.int64
+    assert batch.right[0].dtype == torch.float64
+    assert batch.right[1][0].dtype == torch.int64
+    assert batch.text == "kept"

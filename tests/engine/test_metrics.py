@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import math
+
+import torch
+
+from turnaround.engine import Mean
+
+
+def test_means_add_sums_and_counts() -> None:
+    assert (Mean.of(3.0, 1) + Mean.of(torch.tensor(5.0), torch.tensor(3))).compute() == 2.0
+
+
+def test_a_sum_of_means_keeps_its_graph() -> None:
+    weight = torch.tensor(2.0, requires_grad=True)
+    total = Mean.of(3 * weight, 2) + Mean.of(weight * weight, 1)
+    total.sum.backward()
+    assert weight.grad == torch.tensor(7.0)
+    assert not total.values.requires_grad
+
+
+def test_counts_are_exact_where_sums_are_not() -> None:
+    half = Mean.of(torch.tensor(1.0, dtype=torch.bfloat16), torch.tensor(257))
+    assert half.count.item() == 257
+
+
+def test_a_mean_of_nothing_is_no_number() -> None:
+    assert math.isnan(Mean.of(0.0, 0).compute())

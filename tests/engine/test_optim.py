@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import Parameter
+
+from turnaround.engine.optim import make, rate, rescale
+from turnaround.spec import Optim
+
+NAMES = ["sgd", "momentum", "adam", "adamw", "adagrad"]
+
+
+def rates(*shares: float, **spec: Any) -> list[float]:
+    """Learning rates far after any warm-up."""
+    return [rate(Optim(lr=1.0, **spec), 10_000, share) for share in shares]
+
+
+def gradients(*values: float) -> list[Parameter]:
+    parameters = [Parameter(torch.zeros(())) for _ in values]
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.grad = torch.tensor(value)
+    return parameters
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_optimizer_goes_downhill(name: Any) -> None:
+    weight = Parameter(torch.tensor([1.0, -1.0]))
+    optimizer = make(Optim(name, lr=0.05), [weight])
+    for _ in range(20):
+        optimizer.zero_grad()
+        weight.square().sum().backward()
+        optimizer.step()
+    assert weight.abs().max() < 0.9
+
+
+def test_frozen_parameters_are_left_alone() -> None:
+    model = nn.Linear(2, 2)
+    model.weight.requires_grad_(False)
+    (group,) = make(Optim(), model.parameters()).param_groups
+    assert group["params"] == [model.bias]
+
+
+def test_constant_stays() -> None:
+    assert rates(0.0, 0.5, 1.0) == [1.0, 1.0, 1.0]
+
+
+def test_linear_and_cosine_end_at_their_floor() -> None:
+    assert rates(0.0, 0.5, 1.0, 1.2, schedule="linear", floor=0.2) == pytest.approx(
+        [1.0, 0.6, 0.2, 0.2]
+    )
+    assert rates(0.0, 0.5, 1.0, schedule="cosine", floor=0.2) == pytest.approx([1.0, 0.6, 0.2])
+
+
+def test_halving_is_that_of_2014() -> None:
+    """Five epochs of 7.5 at full rate, then halved every half epoch."""
+    spec = {"schedule": "halving", "halve_after": 5 / 7.5, "halve_every": 0.5 / 7.5}
+    epochs = [epoch / 7.5 for epoch in (0, 4.9, 5.1, 5.6, 6.1, 6.6, 7.1)]
+    assert rates(*epochs, **spec) == [1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
+
+
+def test_warm_up_rises_by_the_step_and_inverse_sqrt_falls_from_its_end() -> None:
+    spec = Optim(lr=1.0, schedule="inverse_sqrt", warmup=4)
+    found = [rate(spec, step, 0.0) for step in (0, 1, 2, 3, 15)]
+    assert found == pytest.approx([0.25, 0.5, 0.75, 1.0, math.sqrt(4 / 16)])
+
+
+def test_summed_gradients_become_those_of_the_mean() -> None:
+    parameters = gradients(6.0, 8.0)
+    norm = rescale(parameters, torch.tensor(2.0, dtype=torch.float64), clip=None)
+    assert norm.item() == 5.0
+    assert [p.grad.item() for p in parameters if p.grad is not None] == [3.0, 4.0]
+
+
+def test_clipping_bounds_the_norm_of_the_mean() -> None:
+    parameters = gradients(6.0, 8.0)
+    norm = rescale(parameters, torch.tensor(2.0, dtype=torch.float64), clip=1.0)
+    assert norm.item() == 5.0
+    assert [p.grad.item() for p in parameters if p.grad is not None] == pytest.approx([0.6, 0.8])
+    rescale(parameters, torch.tensor(1.0, dtype=torch.float64), clip=2.0)
+    assert [p.grad.item() for p in parameters if p.grad is not None] == pytest.approx([0.6, 0.8])

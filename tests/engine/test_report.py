@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from turnaround.engine.report import Curve, Point, Report
+from turnaround.errors import NumericsError
+
+CPU = torch.device("cpu")
+ONE = torch.tensor(1.0)
+
+
+class Ear(list[dict[str, Any]]):
+    """Events, as they came."""
+
+    def __call__(self, line: str) -> None:
+        self.append(json.loads(line))
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event["data"] for event in self if event["kind"] == kind]
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def curve(ear: Ear, clock: Clock) -> Curve:
+    return Curve(Report(ear, attempt=1, rank=0), CPU, 1000, lambda point: "nobody", clock)
+
+
+def steps(curve: Curve, clock: Clock, numbers: range, seconds: float) -> None:
+    """Steps of ten examples, each of a loss equal to its number."""
+    for step in numbers:
+        clock.now += seconds
+        point = Point(step, step / 10, 10 * step, clock.now, step / 1000, rate=0.1)
+        curve.add(point, torch.tensor([2.0 * step, 2.0]), ONE)
+
+
+def said(ear: Ear) -> list[int]:
+    return [point["step"] for point in ear.of("metrics")]
+
+
+def test_events_are_stamped_and_numbered() -> None:
+    ear = Ear()
+    report = Report(ear, attempt=2, rank=0)
+    report.event("notice", message="hello")
+    report.warning("careful")
+    assert [(e["kind"], e["seq"], e["attempt"]) for e in ear] == [
+        ("notice", 1, 2),
+        ("warning", 2, 2),
+    ]
+
+
+def test_other_ranks_speak_for_themselves_only() -> None:
+    ear = Ear()
+    report = Report(ear, attempt=1, rank=1)
+    for kind in ("metrics", "worker", "checkpoint", "error", "warning"):
+        report.event(kind)
+    assert [(event["kind"], event["seq"]) for event in ear] == [("worker", 1), ("error", 2)]
+
+
+def test_early_steps_are_all_points() -> None:
+    ear, clock = Ear(), Clock()
+    steps(curve(ear, clock), clock, range(1, 101), seconds=0.0001)
+    assert said(ear) == list(range(1, 101))
+
+
+def test_later_each_tenth_step_is_a_point() -> None:
+    ear, clock = Ear(), Clock()
+    steps(curve(ear, clock), clock, range(101, 131), seconds=0.05)
+    assert said(ear) == [101, 110, 120, 130]
+
+
+def test_slow_steps_make_a_point_a_second() -> None:
+    ear, clock = Ear(), Clock()
+    steps(curve(ear, clock), clock, range(101, 106), seconds=1.5)
+    assert said(ear) == [101, 102, 103, 104, 105]
+
+
+def test_fast_steps_make_fifty_points_a_second() -> None:
+    ear, clock = Ear(), Clock()
+    steps(curve(ear, clock), clock, range(101, 10_101), seconds=0.0001)
+    assert 45 <= len(said(ear)) <= 51
+
+
+def test_a_point_is_the_mean_since_the_last_one() -> None:
+    ear, clock = Ear(), Clock()
+    steps(curve(ear, clock), clock, range(101, 111), seconds=0.01)
+    assert ear.of("metrics")[-1]["values"]["loss"] == pytest.approx(106)  # of 102 to 110
+
+
+def test_speed_leaves_out_the_time_of_an_evaluation() -> None:
+    ear, clock = Ear(), Clock()
+    drawn = curve(ear, clock)
+    steps(drawn, clock, range(1, 3), seconds=0.5)
+    drawn.settle()
+    clock.now += 1000
+    steps(drawn, clock, range(3, 5), seconds=0.5)
+    speeds = [point["values"].get("speed") for point in ear.of("metrics")]
+    assert speeds == [None, 20.0, 20.0, 20.0]
+
+
+def test_progress_is_told_twice_a_second() -> None:
+    ear, clock = Ear(), Clock()
+    steps(curve(ear, clock), clock, range(1, 41), seconds=0.25)
+    assert len(ear.of("progress")) == 20
+    assert ear.of("progress")[-1]["steps"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("loss", "norm", "what"),
+    [
+        (float("nan"), 1.0, "at step 7 the loss is nan: nobody"),
+        (float("inf"), float("nan"), "at step 7 the loss is inf: nobody"),
+        (1.0, float("inf"), "at step 7 the norm of the gradient is inf: nobody"),
+    ],
+)
+def test_a_number_that_is_not_finite_ends_it(loss: float, norm: float, what: str) -> None:
+    drawn = curve(Ear(), Clock())
+    with pytest.raises(NumericsError) as caught:
+        drawn.add(Point(7, 0, 0, 0, 0, 0), torch.tensor([loss, 1.0]), torch.tensor(norm))
+    assert caught.value.message == what
+
+
+@pytest.mark.gpu
+def test_a_device_is_read_one_step_late() -> None:
+    ear, clock = Ear(), Clock()
+    drawn = Curve(Report(ear, 1, 0), torch.device("cuda"), 10, lambda point: "nobody", clock)
+    for step in (1, 2):
+        loss = torch.tensor([float(step), 1.0], device="cuda")
+        drawn.add(Point(step, 0, 0, 0, 0, 0), loss, torch.tensor(1.0, device="cuda"))
+        assert said(ear) == list(range(1, step))
+    drawn.settle()
+    assert said(ear) == [1, 2]

@@ -1,0 +1,147 @@
+"""N steps, save, restore, N more equals 2N; and so does what was killed in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.engine.trials import Gang, Told, ddp, train, trial_plan
+from turnaround.spec import Budget, Checkpoint, Data, Evaluate, Optim, Plan, Recipe
+
+STOPPED = 75
+
+
+def dropping(**changes: object) -> Plan:
+    """A plan with everything that a careless resume would lose: dropout, momenta, buckets."""
+    plan = trial_plan(
+        recipe=Recipe("digits", {"dropout": 0.3}),
+        data=Data(batch=10, bucket=3),
+        optim=Optim("adam", lr=0.01, schedule="inverse_sqrt", warmup=10, clip=1.0),
+        checkpoint=Checkpoint(every=10),
+    )
+    return replace(plan, **changes)  # type: ignore[arg-type]  # fields by name
+
+
+def parameters(home: Path, step: int) -> dict[str, torch.Tensor]:
+    """Everything that was saved at a step."""
+    folder = home / "runs" / "digits-22222" / "checkpoints" / f"step-{step:08d}"
+    return load_file(folder / "tensors.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    """Bit for bit."""
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def joined(*attempts: Told) -> dict[int, float]:
+    """The loss curve of several attempts, later ones counting."""
+    return {step: loss for told in attempts for step, loss in told.curve().items()}
+
+
+def test_n_steps_and_n_more_are_two_n_steps_bit_for_bit(tmp_path: Path) -> None:
+    whole = train(dropping(), tmp_path / "whole")
+    first = train(dropping(budget=Budget(steps=20)), tmp_path / "halves")
+    second = train(dropping(), tmp_path / "halves", attempt=2)
+    assert min(second.curve()) == 21
+    assert joined(first, second) == whole.curve()
+    assert same(parameters(tmp_path / "whole", 40), parameters(tmp_path / "halves", 40))
+    assert second.one("summary")["values"] == whole.one("summary")["values"]
+
+
+def test_a_killed_run_repeats_the_steps_since_its_checkpoint_and_ends_the_same(
+    tmp_path: Path,
+) -> None:
+    whole = train(dropping(), tmp_path / "whole")
+    slow = dropping(recipe=Recipe("digits", {"dropout": 0.3, "pause": 0.02}))
+    gang = Gang(slow, tmp_path / "killed")
+    gang.until(lambda told: 25 in told.curve())
+    gang.ranks[0].kill()
+    (first,) = gang.wait()
+    assert first.code == -signal.SIGKILL
+    second = train(dropping(), tmp_path / "killed", attempt=2)
+    assert min(second.curve()) == 21
+    assert joined(first, second) == whole.curve()
+    assert same(parameters(tmp_path / "whole", 40), parameters(tmp_path / "killed", 40))
+
+
+def test_a_gang_that_lost_a_rank_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    plan = dropping(layout=ddp(2), precision="fp64")
+    whole, _ = Gang(plan, tmp_path / "whole").wait()
+    slow = replace(plan, recipe=Recipe("digits", {"dropout": 0.3, "pause": 0.02}))
+    gang = Gang(slow, tmp_path / "killed")
+    gang.until(lambda told: 25 in told.curve())
+    gang.ranks[1].kill()
+    first, _ = gang.wait()
+    assert first.code == 3
+    assert first.one("error")["message"].startswith("another rank was lost")
+    second, _ = Gang(plan, tmp_path / "killed", attempt=2).wait()
+    assert min(second.curve()) == 21
+    assert joined(first, second) == pytest.approx(whole.curve(), rel=1e-9)
+
+
+def test_a_run_goes_on_on_another_number_of_devices(tmp_path: Path) -> None:
+    plan = dropping(precision="fp64", recipe=Recipe("digits", {}))
+    whole = train(plan, tmp_path / "whole")
+    Gang(replace(plan, layout=ddp(2), budget=Budget(steps=20)), tmp_path / "shrunk").wait()
+    second = train(plan, tmp_path / "shrunk", attempt=2)
+    assert min(second.curve()) == 21
+    last = {step: loss for step, loss in whole.curve().items() if step > 20}
+    assert second.curve() == pytest.approx(last, rel=1e-9)
+
+
+def test_a_stopped_run_saves_after_its_step_and_ends_the_same(tmp_path: Path) -> None:
+    whole = train(dropping(), tmp_path / "whole")
+    slow = dropping(recipe=Recipe("digits", {"dropout": 0.3, "pause": 0.02}))
+    gang = Gang(slow, tmp_path / "stopped")
+    gang.until(lambda told: 15 in told.curve())
+    gang.ranks[0].terminate()
+    (first,) = gang.wait()
+    assert first.code == STOPPED
+    step = max(first.curve())
+    assert first.one("notice")["message"] == f"stopped after step {step}"
+    assert first.of("checkpoint")[-1]["step"] == step
+    second = train(dropping(), tmp_path / "stopped", attempt=2)
+    assert min(second.curve()) == step + 1
+    assert joined(first, second) == whole.curve()
+    assert second.one("summary")["values"] == whole.one("summary")["values"]
+
+
+def test_all_ranks_of_a_gang_stop_after_the_same_step(tmp_path: Path) -> None:
+    plan = dropping(layout=ddp(2), recipe=Recipe("digits", {"pause": 0.02}))
+    gang = Gang(plan, tmp_path)
+    gang.until(lambda told: 15 in told.curve())
+    os.kill(gang.ranks[1].pid or 0, signal.SIGTERM)
+    assert [told.code for told in gang.wait()] == [STOPPED, STOPPED]
+
+
+def test_an_evaluation_that_a_stop_cut_short_is_made_up_for(tmp_path: Path) -> None:
+    looks = Evaluate(every=20, score="right")
+    plan = dropping(evaluate=looks, checkpoint=Checkpoint(), data=Data(batch=2))
+    whole = train(plan, tmp_path / "whole")
+    slow = replace(plan, recipe=Recipe("digits", {"dropout": 0.3, "pause": 0.05}))
+    gang = Gang(slow, tmp_path / "stopped")
+    gang.until(lambda told: 20 in told.curve())
+    gang.ranks[0].terminate()
+    (first,) = gang.wait()
+    assert (first.code, first.of("checkpoint")[-1]["step"]) == (STOPPED, 20)
+    assert first.curve("loss", "valid") == {}
+    second = train(plan, tmp_path / "stopped", attempt=2)
+    assert second.curve("right", "valid") == whole.curve("right", "valid")
+
+
+def test_a_checkpoint_holds_no_more_than_json_and_tensors(tmp_path: Path) -> None:
+    train(dropping(), tmp_path)
+    folder = tmp_path / "runs" / "digits-22222" / "checkpoints"
+    assert sorted(path.name for path in folder.iterdir())[-2:] == ["step-00000030", "step-00000040"]
+    files = sorted(path.name for path in (folder / "step-00000040").iterdir())
+    assert files == ["manifest.json", "state.json", "tensors.safetensors"]
+    state = json.loads((folder / "step-00000040" / "state.json").read_text())
+    assert state["progress"]["examples"] == 400
+    assert state["optimizer"]["out.bias"]["exp_avg"] == "tensor:/optimizer/out.bias/exp_avg"
