@@ -27,6 +27,7 @@ from turnaround.journal import Journal, Run
 from turnaround.pool import wire
 from turnaround.pool.places import Places, Record, alive, read_record
 from turnaround.spec import PROTOCOL, Inventory, Plan, to_dict
+from turnaround.tracking import start as recorders
 
 KEEP_WARM = 1800.0  # seconds
 _COME_UP = 90.0  # seconds; 4 s on a quiet machine
@@ -96,6 +97,7 @@ class Pool:
             record = self.record()
             if record:
                 self._end(record, say)
+            recorders.stop(self.places.home)  # inline runs leave theirs for half a minute
         return record is not None
 
     # ── starting and ending ──

@@ -31,9 +31,8 @@ TABLE = "samples.json"
 def before(client: MlflowClient, run_id: str, plan: Plan, home: Path) -> None:
     """Write what the run starts from."""
     config = json.dumps(to_dict(plan), indent=2, ensure_ascii=False)
-    client.log_text(
-        run_id, re.sub(r"//[^/@\s]+@", "//", config), "config.json"
-    )  # no passwords of URLs
+    public = re.sub(r"//[^/@\s]+@", "//", config)  # less the passwords of addresses
+    client.log_text(run_id, public, "config.json")
     if plan.place.snapshot:
         for name in SNAPSHOT:
             _copy(client, run_id, home / "snapshots" / plan.place.snapshot / name)
