@@ -1,21 +1,31 @@
 """Sequence to sequence: translate, with an LSTM that reads and an LSTM that writes.
 
-    turnaround run recipe=seq2seq                                  # a generated corpus
-    turnaround run recipe=seq2seq data.path=pairs.tsv              # your own
+The reader hands its last state to the writer (Sutskever, Vinyals & Le, 2014), which also looks back
+at every position of the source (Bahdanau, Cho & Bengio, 2015). Unless it is given files it learns
+generated English-French sentences: after 2,000 steps of 32, in xx s on one CPU core, BLEU on 1,000
+sentences with unseen combinations of words is xx (three seeds: xx to xx).
+
+    turnaround run recipe=seq2seq
+    turnaround run recipe=seq2seq data.path=pairs.tsv       # source TAB target, cut in three splits
+    turnaround run recipe=seq2seq data.train=train data.valid=dev    # train.en and train.fr, …
+    turnaround run recipe=seq2seq recipe.attention=false recipe.reverse=true    # as in 2014
 """
 
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics.base import Metric
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -24,128 +34,125 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from turnaround.corpora import english_french, pairs
 from turnaround.corpora.pairs import Pair
 from turnaround.engine import Mean, Recipe, Tally
+from turnaround.errors import ConfigError
 from turnaround.nn.attention import Attention
-from turnaround.nn.beam import search
+from turnaround.nn.beam import Beam, Found
 
-PAD, START, END, UNKNOWN = range(4)
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
+PAD, START, END, UNKNOWN = range(4)
+HELD_OUT = 1000  # generated sentences to validate on, and to test on
+# A word keeps the space before it and the apostrophe after it (l', don'): joined they are the text.
+PIECE = Regex(r" ?\p{L}+['’]?| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s")
 
 
 @dataclass(frozen=True)
 class Config:
-    examples: int = 20_000  # generated sentences to train on
-    clauses: int = 1  # of each generated sentence; 3 make long ones
-    languages: str = "en-fr"  # suffixes of parallel files, source first: corpus.en, corpus.fr
-    vocabulary: str = "subword"  # subword or word
-    tokens: int = 4000  # at most, in each vocabulary
-    min_count: int = 2  # of a word or a merge, to enter its vocabulary
-    attention: bool = True  # look back at every source position (Bahdanau et al., 2015)
-    reverse: bool = False  # read the source backwards (Sutskever et al., 2014)
+    """Knobs; those of the generated corpus are without effect when there are files."""
+
+    examples: int = 40_000  # generated sentences to train on
+    clauses: int = 1  # in each generated sentence; 3 make long ones
+    languages: str = "en-fr"  # suffixes of parallel files, source first
+    vocabulary: Literal["subword", "word"] = "subword"  # words that are not in it become <unk>
+    tokens: int = 4000  # at most, in each of the two vocabularies
+    min_count: int = 2  # of a word, or of a sub-word, to be in its vocabulary
+    attention: bool = True  # on a source read in both directions
+    reverse: bool = False  # the source, not the target; helps where there is no attention
     width: int = 128  # of embeddings, LSTMs and attention
-    layers: int = 1
-    dropout: float = 0.1
-    beam: int = 4  # prefixes kept while decoding; 1 is greedy
+    layers: int = 1  # of each LSTM
+    dropout: float = 0.0
+    beam: int = 4  # prefixes to keep while decoding; 1 is greedy
+
+    def __post_init__(self) -> None:
+        for name in ("examples", "clauses", "tokens", "min_count", "width", "layers", "beam"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"recipe.{name}={getattr(self, name)}", "give at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"recipe.dropout={self.dropout}", "give a share from 0 to below 1")
+        if self.attention and self.width % 2:
+            raise ConfigError(f"recipe.width={self.width}", "give an even one, or attention=false")
+        if len(self.languages.split("-")) != 2:
+            raise ConfigError(f"recipe.languages={self.languages}", "give two suffixes: en-fr")
 
 
 class Example(NamedTuple):
-    source: list[int]
-    target: list[int]
-    pair: Pair
+    source: Tensor  # (tokens,), with END
+    target: Tensor
+    text: Pair
 
 
 @dataclass(frozen=True)
 class Batch:
-    source: Tensor  # (batch, longest source), padded
-    target: Tensor  # (batch, longest target), padded, with END and without START
+    source: Tensor  # (batch, longest source), padded with PAD
+    target: Tensor  # (batch, longest target), with END, without START
     references: list[str]
+
+
+State = tuple[Tensor, Tensor]  # of an LSTM: (layers, batch, width) each
+Memory = tuple[Tensor, ...]  # of the source: keys, annotations, what is padding; or nothing
 
 
 class Translator(nn.Module):
     def __init__(self, config: Config, sources: int, targets: int) -> None:
         super().__init__()
-        width, layers = config.width, config.layers
-        directions = 2 if config.attention else 1  # annotations know what follows as well
+        width, layers, both = config.width, config.layers, config.attention
         between = config.dropout if layers > 1 else 0.0
-        self.read = nn.Embedding(sources, width, padding_idx=PAD)
-        self.encoder = nn.LSTM(
-            width, width // directions, layers, True, True, between, directions == 2
-        )
-        self.write = nn.Embedding(targets, width, padding_idx=PAD)
+        self.read = nn.Embedding(sources, width, PAD)
+        # What is said about a position should know what follows it, so attention gets a reader of
+        # two directions. They share the width: its last state fits the writer as it is.
+        half = width // 2 if both else width
+        self.encoder = nn.LSTM(width, half, layers, True, True, between, both)
+        self.write = nn.Embedding(targets, width, PAD)
         self.decoder = nn.LSTM(width, width, layers, True, True, between)
         self.attention = Attention(width, width, width) if config.attention else None
-        self.mix = nn.Linear(width * (2 if config.attention else 1), width)
+        self.mix = nn.Linear(2 * width if config.attention else width, width)
         self.out = nn.Linear(width, targets)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, source: Tensor, prefix: Tensor) -> Tensor:
-        """Logits of the token after each position of `prefix` that is no padding: (positions, tokens)."""
+        """Logits of what follows each position of `prefix` but its padding: (positions, tokens)."""
         state, memory = self.encode(source)
         hidden, _ = self.decoder(self.dropout(self.write(prefix)), state)
         return self.out(self.mixed(hidden, memory)[prefix != PAD])
 
-    def encode(self, source: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, ...]]:
-        """The state that the decoder starts from, and what its attention looks at."""
+    def encode(self, source: Tensor) -> tuple[State, Memory]:
+        """Where the writer starts, and what it can look back at."""
         absent = source == PAD
         lengths = (~absent).sum(1).cpu()  # packing keeps padding out of the states
-        packed = pack_padded_sequence(
-            self.dropout(self.read(source)), lengths, True, enforce_sorted=False
-        )
-        packed, state = self.encoder(packed)
+        embedded = self.dropout(self.read(source))
+        packed = pack_padded_sequence(embedded, lengths, True, enforce_sorted=False)
+        packed, (hidden, cell) = self.encoder(packed)
         if self.attention is None:
-            return state, ()
+            return (hidden, cell), ()
         annotations, _ = pad_packed_sequence(packed, True)
-        memory = self.attention.keys(annotations), annotations, absent
-        return tuple(torch.cat([part[0::2], part[1::2]], 2) for part in state), memory
+        hidden, cell = (torch.cat([part[0::2], part[1::2]], 2) for part in (hidden, cell))
+        return (hidden, cell), (self.attention.keys(annotations), annotations, absent)
 
-    def mixed(self, hidden: Tensor, memory: tuple[Tensor, ...]) -> Tensor:
+    def mixed(self, hidden: Tensor, memory: Memory) -> Tensor:
+        """The writer's states and what each sees in the source: (batch, target, width).
+
+        Bahdanau's writer looks before it moves, one token at a time. Looking after it has moved
+        lets all of a known target run through the LSTM in one call.
+        """
         if self.attention is not None:
             hidden = torch.cat([hidden, self.attention(hidden, *memory)], 2)
         return self.dropout(torch.tanh(self.mix(hidden)))
 
-    def step(self, last, state, memory):
-        """Beam search's view of the decoder."""
-        n, width = last.shape
-        h, c = (part.flatten(0, 1).transpose(0, 1).contiguous() for part in state)
-        hidden, state = self.decoder(self.write(last.reshape(-1, 1)), (h, c))
-        logits = self.out(self.mixed(hidden.view(n, width, -1), memory))
-        return logits.float().log_softmax(2), tuple(
-            part.transpose(0, 1).unflatten(0, (n, width)) for part in state
-        )
-
-
-class Vocabulary:
-    """text ↔ tokens"""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
-
-    def __len__(self) -> int:
-        return self.tokenizer.get_vocab_size()
-
-
-PIECES = Regex(r" ?\p{L}+['’]?| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s")
-
-
-def learn(texts: Sequence[str], config: Config) -> Tokenizer:
-    common = {"vocab_size": config.tokens, "min_frequency": config.min_count, "special_tokens": SPECIAL, "show_progress": False}
-    pieces = pre_tokenizers.Split(PIECES, "isolated")
-    if config.vocabulary == "word":
-        tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
-        tokenizer.pre_tokenizer, tokenizer.decoder = pieces, decoders.Fuse()
-        tokenizer.train_from_iterator(texts, trainers.WordLevelTrainer(**common))
-        return tokenizer
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pieces, pre_tokenizers.ByteLevel(False, use_regex=False)])
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **common))
-    return tokenizer
+    def step(self, last: Tensor, state: Memory, memory: Memory) -> tuple[Tensor, Memory]:
+        """One token further, for beam search; state is (sentences, prefixes, layers, width)."""
+        flat = [part.flatten(0, 1).transpose(0, 1).contiguous() for part in state]
+        hidden, after = self.decoder(self.write(last.reshape(-1, 1)), tuple(flat))
+        hidden = hidden.view(*last.shape, -1)
+        log_probs = self.out(self.mixed(hidden, memory)).log_softmax(2)
+        return log_probs, tuple(part.transpose(0, 1).unflatten(0, last.shape) for part in after)
 
 
 class Bleu(Tally):
-    metric = BLEU()
+    """Corpus BLEU from sacrebleu's own statistics: n-grams found and written, lengths."""
+
+    metric: ClassVar[Metric] = BLEU()
 
     @classmethod
-    def of(cls, guesses: list[str], references: list[str]):
+    def of(cls, guesses: list[str], references: list[str]) -> Self:
         rows = cls.metric._extract_corpus_statistics(guesses, [references])
         return cls(torch.tensor(rows, dtype=torch.float64).sum(0))
 
@@ -154,84 +161,130 @@ class Bleu(Tally):
 
 
 class Chrf(Bleu):
-    metric = CHRF()
+    """Corpus chrF, likewise."""
+
+    metric: ClassVar[Metric] = CHRF()
 
 
 class Seq2Seq(Recipe[Batch]):
     config: Config
 
-    def pairs(self, split: str) -> list[Pair]:
-        c = self.config
-        return english_french.examples(split, c.examples if split == "train" else 1000, 0, c.clauses)
-
     def data(self, split: str) -> list[Example]:
-        found = self.pairs(split)
-        source, target = self.vocabularies()
+        texts = self.texts(split)
+        reader, writer = self.vocabularies
+        sources = encoded(reader, [text.source for text in texts])
+        targets = encoded(writer, [text.target for text in texts])
         return [
-            Example(self.read(s.ids), [*t.ids, END], pair)
-            for s, t, pair in zip(
-                source.encode_batch([p.source for p in found]),
-                target.encode_batch([p.target for p in found]),
-                found,
-                strict=True,
-            )
+            Example(self.ordered(source), target, text)
+            for source, target, text in zip(sources, targets, texts, strict=True)
         ]
 
-    def read(self, tokens: list[int]) -> list[int]:
-        return [*(tokens[::-1] if self.config.reverse else tokens), END]
+    def texts(self, split: str) -> list[Pair]:
+        c = self.config
+        if any((self.source.path, self.source.train, self.source.valid, self.source.test)):
+            source, target = c.languages.split("-")
+            return pairs.split(self.source, split, (source, target))
+        count = c.examples if split == "train" else min(c.examples, HELD_OUT)
+        return english_french.examples(split, count, clauses=c.clauses)
 
-    def vocabularies(self):
-        if not hasattr(self, "_v"):
-            p = self.pairs("train")
-            self._v = learn([x.source for x in p], self.config), learn([x.target for x in p], self.config)
-        return self._v
-
-    def collate(self, examples: list[Example]) -> Batch:
-        source = [torch.tensor(e.source) for e in examples]
-        target = [torch.tensor(e.target) for e in examples]
-        return Batch(
-            pad_sequence(source, True, PAD), pad_sequence(target, True, PAD), [e.pair.target for e in examples]
+    @functools.cached_property
+    def vocabularies(self) -> tuple[Tokenizer, Tokenizer]:
+        texts = self.texts("train")
+        sources, targets = [text.source for text in texts], [text.target for text in texts]
+        return vocabulary(sources, self.config, self.cache), vocabulary(
+            targets, self.config, self.cache
         )
 
-    def model(self) -> nn.Module:
-        source, target = self.vocabularies()
-        return Translator(self.config, source.get_vocab_size(), target.get_vocab_size())
-
-    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        last = batch.target.masked_fill(batch.target == END, PAD)
-        starts = torch.full_like(last[:, :1], START)
-        return batch.source, torch.cat([starts, last[:, :-1]], 1)
-
-    def loss(self, output: Tensor, batch: Batch) -> Mean:
-        targets = batch.target[batch.target != PAD]
-        return Mean.of(cross_entropy(output, targets, reduction="sum"), len(targets))
+    def ordered(self, source: Tensor) -> Tensor:
+        return torch.cat([source[:-1].flip(0), source[-1:]]) if self.config.reverse else source
 
     def length(self, example: Example) -> int:
         return len(example.target)
 
+    def collate(self, examples: list[Example]) -> Batch:
+        sources = pad_sequence([example.source for example in examples], True, PAD)
+        targets = pad_sequence([example.target for example in examples], True, PAD)
+        return Batch(sources, targets, [example.text.target for example in examples])
+
+    def model(self) -> Translator:
+        reader, writer = self.vocabularies
+        return Translator(self.config, reader.get_vocab_size(), writer.get_vocab_size())
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        written = batch.target.masked_fill(batch.target == END, PAD)[:, :-1]
+        return batch.source, torch.cat([torch.full_like(batch.target[:, :1], START), written], 1)
+
+    def loss(self, logits: Tensor, batch: Batch) -> Mean:
+        targets = batch.target[batch.target != PAD]
+        return Mean.of(cross_entropy(logits, targets, reduction="sum"), len(targets))
+
     def score(self, model: nn.Module, batch: Batch) -> dict[str, Tally]:
-        guesses = self.translate(model, batch.source)
-        right = sum(g == r for g, r in zip(guesses, batch.references, strict=True))
-        return {
-            "bleu": Bleu.of(guesses, batch.references),
-            "chrf": Chrf.of(guesses, batch.references),
-            "exact": Mean.of(right, len(guesses)),
-        }
+        guesses = self.translations(self.found(model, batch.source))
+        right = sum(map(str.__eq__, guesses, batch.references))
+        bleu, chrf = Bleu.of(guesses, batch.references), Chrf.of(guesses, batch.references)
+        return {"bleu": bleu, "chrf": chrf, "exact": Mean.of(right, len(guesses))}
 
-    def translate(self, model, source: Tensor) -> list[str]:
-        state, memory = model.encode(source)
-        found = search(
-            model.step, tuple(part.transpose(0, 1) for part in state), memory,
-            width=self.config.beam, longest=2 * source.shape[1] + 10, start=START, end=END,
-        )
-        return self.vocabularies()[1].decode_batch(found.tokens)
-
-    def samples(self, model: nn.Module, examples: list[Example]):
-        guesses = self.translate(model, self.collate(examples).source)
-        return ["source", "translation", "reference"], [
-            [e.pair.source, g, e.pair.target] for e, g in zip(examples, guesses, strict=True)
+    def samples(
+        self, model: nn.Module, examples: list[Example]
+    ) -> tuple[list[str], list[list[str]]]:
+        found = self.found(model, self.collate(examples).source)
+        rows = zip(examples, self.translations(found), found.log_probs, strict=True)
+        return ["source", "translation", "reference", "log-probability"], [
+            [e.text.source, guess, e.text.target, f"{log_prob:.2f}"] for e, guess, log_prob in rows
         ]
 
     def answer(self, model: nn.Module, line: str) -> str:
-        source = self.read(self.vocabularies()[0].encode(line.strip()).ids)
-        return self.translate(model, torch.tensor([source]))[0]
+        (source,) = encoded(self.vocabularies[0], [line.strip()])
+        found = self.found(model, self.ordered(source).unsqueeze(0))
+        return self.translations(found)[0]
+
+    def found(self, model: nn.Module, source: Tensor) -> Found:
+        assert isinstance(model, Translator)
+        (hidden, cell), memory = model.encode(source.to(model.out.weight.device))
+        state = hidden.transpose(0, 1), cell.transpose(0, 1)  # beam search wants sentences first
+        beam = Beam(self.config.beam, START, END)
+        longest = 2 * (source != PAD).sum(1) + 5  # of its own length: neighbours do not matter
+        return beam.search(model.step, state, memory, longest.to(hidden.device))
+
+    def translations(self, found: Found) -> list[str]:
+        return self.vocabularies[1].decode_batch(found.tokens)
+
+
+def vocabulary(texts: Sequence[str], config: Config, cache: Path) -> Tokenizer:
+    """The tokenizer learnt from these texts: once, then read from `cache`."""
+    knobs = [config.vocabulary, str(config.tokens), str(config.min_count)]
+    name = hashlib.sha256("\n".join([*knobs, *texts]).encode()).hexdigest()[:16]
+    file = cache / f"vocabulary-{name}.json"
+    with open(cache / "vocabulary.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of two ranks one learns and the other reads
+        if not file.exists():
+            learnt(texts, config).save(f"{file}.new")
+            os.replace(f"{file}.new", file)  # whole, or not there
+    return Tokenizer.from_file(str(file))
+
+
+def learnt(texts: Sequence[str], config: Config) -> Tokenizer:
+    """A tokenizer whose tokens, joined, are the text again, to the last space."""
+    limits: dict[str, Any] = {"vocab_size": config.tokens, "min_frequency": config.min_count}
+    pieces = pre_tokenizers.Split(PIECE, "isolated")
+    if config.vocabulary == "word":
+        words = Tokenizer(models.WordLevel(unk_token=SPECIAL[UNKNOWN]))
+        words.pre_tokenizer, words.decoder = pieces, decoders.Fuse()
+        trainer = trainers.WordLevelTrainer(special_tokens=SPECIAL, show_progress=False, **limits)
+        words.train_from_iterator(texts, trainer)
+        return words
+    bytewise = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    limits["initial_alphabet"] = pre_tokenizers.ByteLevel.alphabet()  # nothing is unknown
+    subwords = Tokenizer(models.BPE())
+    subwords.pre_tokenizer = pre_tokenizers.Sequence([pieces, bytewise])
+    subwords.decoder = decoders.ByteLevel()
+    merger = trainers.BpeTrainer(special_tokens=SPECIAL, show_progress=False, **limits)
+    subwords.train_from_iterator(texts, merger)
+    return subwords
+
+
+def encoded(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Tensor]:
+    """Each text's tokens and END. A few thousand at a time: an Encoding is large."""
+    for start in range(0, len(texts), 4096):
+        for encoding in tokenizer.encode_batch_fast(texts[start : start + 4096]):
+            yield torch.tensor([*encoding.ids, END])

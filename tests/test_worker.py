@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def test_a_syntax_error_is_shown_where_it_is(tmp_path: Path) -> None:
     error = failed(train(altered(tmp_path, "class Digits(", "class Digits)("), tmp_path), 1)
     assert error["message"].startswith("SyntaxError: unmatched ')'")
     line = 1 + DIGITS[: DIGITS.index("class Digits(")].count("\n")
-    assert error["traceback"].splitlines()[1] == f'  File "recipes/digits.py", line {line}'
+    assert error["traceback"].startswith(f'  File "recipes/digits.py", line {line}\n')
 
 
 def test_a_missing_method_is_named(tmp_path: Path) -> None:
@@ -261,11 +262,11 @@ def test_a_signal_before_there_is_anything_to_save_ends_it(tmp_path: Path) -> No
 
 
 def test_whoever_interrupts_twice_does_not_want_to_wait(tmp_path: Path) -> None:
-    gang = Gang(trial_plan(recipe=Recipe("digits", {"pause": 0.5})), tmp_path)
+    gang = Gang(trial_plan(recipe=Recipe("digits", {"pause": 2.0})), tmp_path)
     gang.until(lambda told: 1 in told.curve())
     for _ in range(2):
+        time.sleep(0.2)  # well inside the second step
         os.kill(gang.ranks[0].pid or 0, signal.SIGINT)
-        threading.Event().wait(0.1)
     (told,) = gang.wait()
     assert told.code == 130
 

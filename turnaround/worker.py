@@ -70,11 +70,17 @@ def answer(plan: Plan, folder: Path, code: Path) -> Callable[[str], str]:
     if name is None:
         hint = "wait for its first evaluation"
         raise CheckpointError(f"run {folder.name} has no checkpoint yet", hint)
-    with precision.named(plan.precision).parameters():
-        recipe = _recipe(plan, folder, code)
+    kept = precision.named(plan.precision).parameters
+    recipe = _recipe(plan, folder, code)
+    with kept():
         model = recipe.model().eval()
     model.load_state_dict(checkpoints.load(name)["model"])
-    return torch.no_grad()(functools.partial(recipe.answer, model))
+
+    def reply(line: str) -> str:
+        with kept(), torch.no_grad():
+            return recipe.answer(model, line)
+
+    return reply
 
 
 def _train(
@@ -216,4 +222,6 @@ def _write(descriptor: int, line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2])))
+    code = main(sys.argv[1], int(sys.argv[2]))
+    sys.stdout.flush()
+    os._exit(code)  # nothing is left to take apart, and gloo's threads need not be waited for

@@ -17,6 +17,9 @@ import torch
 def loss(shape):
     return torch.zeros(2) + torch.zeros(shape)
 
+def forward(model):
+    return model(torch.zeros(3))
+
 def inner():
     raise KeyError("missing")
 
@@ -64,7 +67,7 @@ def test_a_traceback_has_the_users_lines_and_its_end(user: Any, tmp_path: Path) 
 
 def test_torchs_last_frame_is_shown_but_not_those_between(user: Any, tmp_path: Path) -> None:
     model = nn.Sequential(nn.Sequential(nn.Linear(2, 2)))
-    trace = explain(caught(model, torch.zeros(3)), tmp_path)["traceback"]
+    trace = explain(caught(user.forward, model), tmp_path)["traceback"]
     assert trace.count("torch/nn/modules") == 1
     assert "torch/nn/modules/linear.py" in trace
 
@@ -73,6 +76,11 @@ def test_a_cause_is_shown_too(user: Any, tmp_path: Path) -> None:
     trace = explain(caught(user.chained), tmp_path)["traceback"]
     assert "KeyError: 'missing'" in trace
     assert trace.endswith("ValueError: no such word")
+
+
+def test_without_a_line_of_the_users_the_whole_traceback_is_shown(tmp_path: Path) -> None:
+    trace = explain(caught(nn.Linear(2, 2), torch.zeros(3)), tmp_path)["traceback"]
+    assert trace.count("torch/nn/modules") > 1
 
 
 def test_our_own_errors_need_no_traceback(tmp_path: Path) -> None:

@@ -97,6 +97,16 @@ def test_a_point_is_the_mean_since_the_last_one() -> None:
     assert ear.of("metrics")[-1]["values"]["loss"] == pytest.approx(106)  # of 102 to 110
 
 
+def test_before_an_evaluation_the_last_step_is_a_point() -> None:
+    ear, clock = Ear(), Clock()
+    drawn = curve(ear, clock)
+    steps(drawn, clock, range(101, 104), seconds=0.01)
+    drawn.settle()
+    drawn.settle()
+    assert said(ear) == [101, 103]
+    assert ear.of("metrics")[-1]["values"]["loss"] == 102.5  # of 102 and 103
+
+
 def test_speed_leaves_out_the_time_of_an_evaluation() -> None:
     ear, clock = Ear(), Clock()
     drawn = curve(ear, clock)

@@ -142,7 +142,10 @@ class Gang:
         """What every rank said, once all have ended."""
         for process in self.ranks:
             process.join(DEADLINE)
-            assert process.exitcode is not None, "a rank hangs"
+        hanging = [process for process in self.ranks if process.is_alive()]
+        for process in hanging:
+            process.kill()
+        assert not hanging, "a rank hangs"
         return [self.told(rank) for rank in range(len(self.ranks))]
 
     def until(self, reached: Callable[[Told], bool]) -> None:

@@ -7,6 +7,7 @@ Every exception ends here once, at the door of the worker.
 
 from __future__ import annotations
 
+import bdb
 import sysconfig
 import traceback
 from pathlib import Path
@@ -40,6 +41,8 @@ def explain(error: BaseException, code: Path) -> dict[str, Any]:
         return _said(error.message, error.hint, error.exit_code)
     if isinstance(error, Signalled):
         return _said(str(error), "", error.exit_code)
+    if isinstance(error, bdb.BdbQuit):
+        return _said("the debugger was left", "", 130)
     if isinstance(error, dist.DistError) or _says(error, PEERS):
         return _said(f"another rank was lost ({kind})", "that rank's error says why", 3)
     trace = trimmed(error, code)

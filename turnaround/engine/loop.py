@@ -171,10 +171,11 @@ def tally(parts: Parts, batches: Iterable[Any]) -> dict[str, Tally]:
 
 
 def rehearse(parts: Parts, score: str) -> None:
-    """Two examples are scored before anything is trained: a mistake shows now, not in an hour."""
+    """What comes after training is tried first: a mistake in it shows now, not in an hour."""
     names = tally(parts, parts.feed.batches("valid", limit=2))
     if names and score not in names:
         raise ConfigError(f"evaluate.score={score} is not among the scores", near(score, names))
+    samples(parts, 1)
 
 
 def finish(parts: Parts, now: Progress) -> None:
@@ -204,12 +205,17 @@ def tell(parts: Parts, now: Progress, split: str, values: dict[str, float]) -> N
     parts.report.event("metrics", **where, split=split, values=values, seconds=now.seconds)
 
 
-@torch.no_grad()
 def show(parts: Parts, now: Progress) -> None:
-    """A table of what the model makes of some of the test split; one rank is enough."""
-    if not parts.world.leads:
-        return
-    model = parts.layout.whole(parts.model).eval()
-    columns, rows = parts.recipe.samples(model, parts.feed.some("test", SAMPLES))
+    """A table of what the model makes of some of the test split."""
+    columns, rows = samples(parts, SAMPLES)
     if rows:
         parts.report.event("samples", step=now.step, columns=columns, rows=rows)
+
+
+@torch.no_grad()
+def samples(parts: Parts, count: int) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows for that many examples; the other ranks leave it to the first."""
+    examples = parts.feed.some("test", count)
+    if not examples or not parts.world.leads:
+        return [], []
+    return parts.recipe.samples(parts.layout.whole(parts.model).eval(), examples)

@@ -14,6 +14,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+_WIDE = torch.float64  # of what is added up: fp32 stops counting at 16,777,216
+
 
 class Tally:
     """A vector of sums, and a `compute` that makes one number of it: of BLEU, F1, perplexity.
@@ -29,7 +31,7 @@ class Tally:
 
     def wide(self) -> Self:
         """The same in float64 on the host: what the sums over a whole split are made of."""
-        return type(self)(self.values.detach().to("cpu", torch.float64))
+        return type(self)(self.values.detach().to("cpu", _WIDE))
 
     def compute(self) -> float:
         """The number that is reported."""
@@ -47,8 +49,8 @@ class Mean(Tally):
     def of(cls, total: Tensor | float, count: Tensor | int) -> Self:
         """From a summed quantity and how many were summed; the sum keeps its graph for backward."""
         total = torch.as_tensor(total)
-        number = torch.as_tensor(count, dtype=torch.float64, device=total.device)
-        return cls(torch.stack((total.detach().double(), number)), total)
+        number = count if isinstance(count, Tensor) else total.new_full((), count, dtype=_WIDE)
+        return cls(torch.stack((total.detach().to(_WIDE), number.to(total.device, _WIDE))), total)
 
     def __add__(self, other: Self) -> Self:
         return type(self)(self.values + other.values, self.sum + other.sum)

@@ -82,6 +82,7 @@ class Curve:
         self._blame = blame
         self._clock = clock
         self._loss = self._count = 0.0  # summed since the last point
+        self._latest: tuple[Point, float] | None = None  # a step not said yet, and its norm
         self._said = self._glanced = -math.inf  # when the last point and progress were
         self._since: tuple[float, int] | None = None  # when speed was last measured, and examples
         self._speed = math.nan  # examples a second
@@ -92,9 +93,11 @@ class Curve:
             self._take(*read)
 
     def settle(self) -> None:
-        """Check what is still on the device; the time until the next step is not training."""
+        """Say and check all there is so far; the time until the next step is not training."""
         if read := self._late.rest():
             self._take(*read)
+        if self._latest:
+            self._say(*self._latest, self._clock())
         self._since = None
 
     def _take(self, point: Point, values: list[float]) -> None:
@@ -103,9 +106,9 @@ class Curve:
             raise self._accusation(point, loss, norm)
         self._loss += loss
         self._count += count
+        self._latest = (point, norm)
         now = self._clock()
         if self._due(point.step, now - self._said):
-            self._measure(point, now)
             self._say(point, norm, now)
 
     def _due(self, step: int, waited: float) -> bool:
@@ -120,9 +123,10 @@ class Curve:
         self._since = (now, point.examples)
 
     def _say(self, point: Point, norm: float, now: float) -> None:
+        self._measure(point, now)
         loss = self._loss / self._count
         self._loss = self._count = 0.0
-        self._said = now
+        self._said, self._latest = now, None
         values = {"loss": loss, "lr": point.rate, "norm": norm, "speed": self._speed}
         known = {name: value for name, value in values.items() if math.isfinite(value)}
         where = {"step": point.step, "epoch": point.epoch, "examples": point.examples}

@@ -33,6 +33,11 @@ from turnaround.spec import Assignment
 MEET = timedelta(minutes=2)  # ranks of a loaded machine were seen to start 10 s apart
 ANSWER = timedelta(minutes=15)  # one rank's share of an evaluation may decode that much longer
 
+# Groups that were left, kept alive to the end of the process. Dropped with a model wrapped by DDP,
+# the last reference makes gloo join its threads under Python's lock, which one of them may be
+# waiting for to let go of a tensor: one exit in four hung so after an error (torch 2.13).
+_left: list[object] = []
+
 
 class World:
     """One process, one device, nobody else."""
@@ -146,6 +151,7 @@ def join(assignment: Assignment, listener: int | None = None) -> Iterator[World]
     if assignment.device == "cuda":
         device = torch.device("cuda", assignment.index or 0)
         torch.cuda.set_device(device)
+        torch.empty(0, device=device)  # wakes CUDA, so that its generators are there
     if assignment.size == 1:
         yield World(device)
         return
@@ -157,6 +163,7 @@ def join(assignment: Assignment, listener: int | None = None) -> Iterator[World]
         world_size=assignment.size,
         timeout=ANSWER,
     )
+    _left.append(dist.group.WORLD)
     try:
         yield Gang(device, assignment.rank, assignment.size)
     finally:

@@ -32,4 +32,5 @@ class Attention(nn.Module):
         """
         both = torch.tanh(self.of_query(queries).unsqueeze(2) + keys.unsqueeze(1))
         energies = self.energy(both).squeeze(3).masked_fill(absent.unsqueeze(1), -torch.inf)
-        return energies.softmax(2) @ annotations
+        mean: Tensor = energies.softmax(2) @ annotations
+        return mean

@@ -1,6 +1,6 @@
 """Beam search: the likeliest output of a model that writes one token at a time.
 
-    found = search(step, state, memory, width=4, longest=50, start=1, end=2)
+    found = Beam(width=4, start=1, end=2).search(step, state, memory, longest)
     found.tokens[0], found.log_probs[0]
 
 At each step the `width` likeliest prefixes of every sentence are extended by every token. One that
@@ -12,6 +12,7 @@ soon as a complete output is likelier than all its prefixes. A width of 1 is gre
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -30,68 +31,83 @@ class Found(NamedTuple):
     log_probs: list[float]
 
 
-@torch.no_grad()
-def search(
-    step: Step, state: Parts, memory: Parts, *, width: int, longest: int, start: int, end: int
-) -> Found:
-    """The likeliest output for each row of `state` and `memory`.
+@dataclass(frozen=True)
+class Beam:
+    """How wide to search, and the tokens that every output starts and ends with."""
 
-    What has not ended after `longest` tokens is cut there.
-    """
-    beam = _Beam(len(state[0]), width, start, state[0].device)
-    state = tuple(part.unsqueeze(1).expand(-1, width, *part.shape[1:]) for part in state)
-    for _ in range(longest):
-        log_probs, state = step(beam.prefixes[..., -1], state, memory)
-        left, parents = beam.extend(log_probs, end)
-        if not len(left):
-            break
-        state = tuple(part[left.unsqueeze(1), parents] for part in state)
-        memory = tuple(part[left] for part in memory)
-    beam.cut()
-    return Found(beam.tokens, beam.log_probs)
+    width: int
+    start: int
+    end: int
+
+    @torch.no_grad()
+    def search(self, step: Step, state: Parts, memory: Parts, longest: Tensor) -> Found:
+        """The likeliest output for each row of `state` and `memory`.
+
+        State belongs to a prefix and follows it; memory belongs to a sentence, is the same for
+        all its prefixes and is not copied for each. What has not ended after `longest` tokens,
+        one number for each sentence, is cut there.
+        """
+        search = _Search(self, longest)
+        state = tuple(part.unsqueeze(1).expand(-1, self.width, *part.shape[1:]) for part in state)
+        while len(search.names):
+            log_probs, state = step(search.prefixes[..., -1], state, memory)
+            left, parents = search.extend(log_probs)
+            state = tuple(part[left.unsqueeze(1), parents] for part in state)
+            memory = tuple(part[left] for part in memory)
+        return Found(search.outputs, search.log_probs)
 
 
-class _Beam:
+class _Search:
     """The prefixes of the sentences that are not done, and the best output of every sentence."""
 
-    def __init__(self, sentences: int, width: int, start: int, device: torch.device) -> None:
-        self.tokens: list[list[int]] = [[] for _ in range(sentences)]
+    def __init__(self, beam: Beam, longest: Tensor) -> None:
+        sentences, device = len(longest), longest.device
+        self.width, self.end, self.longest = beam.width, beam.end, longest
+        self.outputs: list[list[int]] = [[] for _ in range(sentences)]
         self.log_probs = [-torch.inf] * sentences
         self.names = torch.arange(sentences, device=device)  # of the sentences that are not done
         self.best = torch.full((sentences,), -torch.inf, device=device)
-        self.prefixes = torch.full((sentences, width, 1), start, device=device)
-        self.scores = torch.full((sentences, width), -torch.inf, device=device)
+        self.prefixes = torch.full((sentences, beam.width, 1), beam.start, device=device)
+        self.scores = torch.full((sentences, beam.width), -torch.inf, device=device)
         self.scores[:, 0] = 0.0  # all prefixes are equal at first: one of them counts
 
-    def extend(self, log_probs: Tensor, end: int) -> tuple[Tensor, Tensor]:
-        """Go on by one token: the rows of the sentences left, and each prefix's parent there."""
-        width, vocabulary = log_probs.shape[1:]
+    def extend(self, log_probs: Tensor) -> tuple[Tensor, Tensor]:
+        """Go on by one token: the rows of the sentences left, and their prefixes' parents."""
+        vocabulary = log_probs.shape[2]
         totals = (self.scores.unsqueeze(2) + log_probs).flatten(1)
-        # Each prefix can end in one way only, so among twice the width enough go on.
-        scores, places = totals.topk(min(2 * width, width * vocabulary))
+        # A prefix can end in one way only, so of twice the width enough go on.
+        scores, places = totals.topk(min(2 * self.width, totals.shape[1]))
         parents, tokens = places // vocabulary, places % vocabulary
-        ended = tokens == end
-        self._complete(scores[:, :width].masked_fill(~ended[:, :width], -torch.inf), parents)
-        alive = ended.byte().argsort(dim=1, stable=True)[:, :width]
+        ended = tokens == self.end
+        self._complete(scores.masked_fill(~ended, -torch.inf)[:, : self.width], parents)
+        alive = ended.byte().argsort(dim=1, stable=True)[:, : self.width]  # still by likelihood
         scores = scores.masked_fill(ended, -torch.inf).gather(1, alive)
         left = (scores[:, 0] > self.best).nonzero().flatten()
         parents, tokens = parents.gather(1, alive)[left], tokens.gather(1, alive)[left]
-        grown = [self.prefixes[left.unsqueeze(1), parents], tokens.unsqueeze(2)]
-        self.names, self.best, self.scores = self.names[left], self.best[left], scores[left]
-        self.prefixes = torch.cat(grown, 2)
-        return left, parents
+        grown = torch.cat([self.prefixes[left.unsqueeze(1), parents], tokens.unsqueeze(2)], 2)
+        self.prefixes, self.scores = grown, scores[left]
+        self.names, self.best = self.names[left], self.best[left]
+        within = self._cut()
+        return left[within], parents[within]
 
-    def cut(self) -> None:
-        """Take the likeliest prefix of each sentence of which nothing is complete."""
-        self._complete(self.scores.masked_fill((self.best > -torch.inf).unsqueeze(1), -torch.inf))
+    def _cut(self) -> Tensor:
+        """The rows that may go on; of the others the likeliest prefix, if nothing is complete."""
+        long = self.longest[self.names] < self.prefixes.shape[2]
+        cut = long & self.best.isneginf()
+        places = torch.arange(self.width, device=long.device).expand_as(self.scores)
+        self._complete(self.scores.masked_fill(~cut.unsqueeze(1), -torch.inf), places)
+        within = (~long).nonzero().flatten()
+        self.prefixes, self.scores = self.prefixes[within], self.scores[within]
+        self.names, self.best = self.names[within], self.best[within]
+        return within
 
-    def _complete(self, scores: Tensor, parents: Tensor | None = None) -> None:
-        """Keep the best of these prefixes where it is better than what was complete before."""
+    def _complete(self, scores: Tensor, parents: Tensor) -> None:
+        """Keep the best of these extensions where nothing complete was better."""
         score, column = scores.max(1)
         better = (score > self.best).nonzero().flatten()
-        column = column[better] if parents is None else parents[better, column[better]]
-        outputs = self.prefixes[better, column, 1:].tolist()
-        kept = zip(self.names[better].tolist(), outputs, score[better].tolist(), strict=True)
-        for name, output, log_prob in kept:
-            self.tokens[name], self.log_probs[name] = output, log_prob
+        outputs = self.prefixes[better, parents[better, column[better]], 1:].tolist()
+        for name, output, log_prob in zip(
+            self.names[better].tolist(), outputs, score[better].tolist(), strict=True
+        ):
+            self.outputs[name], self.log_probs[name] = output, log_prob
         self.best = torch.maximum(self.best, score)

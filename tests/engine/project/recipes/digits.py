@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from turnaround.engine import Mean, Recipe
+from turnaround.engine import Mean, Recipe, Tally
 
 PAD = 0
 
@@ -67,7 +67,7 @@ class Digits(Recipe[Batch]):
         nll = cross_entropy(logits.mT, batch.next, ignore_index=PAD, reduction="sum")
         return Mean.of(nll, (batch.next != PAD).sum())
 
-    def score(self, model: nn.Module, batch: Batch) -> dict[str, Mean]:
+    def score(self, model: nn.Module, batch: Batch) -> dict[str, Tally]:
         right = model(batch.digits).argmax(-1) == batch.next
         return {"right": Mean.of((right & (batch.next != PAD)).sum(), (batch.next != PAD).sum())}
 

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import sacrebleu
+import torch
+
+from tests.engine.trials import Gang, Told, train, trial_plan
+from turnaround.engine.recipe import load
+from turnaround.errors import ConfigError, DataError, TurnaroundError
+from turnaround.spec import Budget, Data, Evaluate, Layout, Optim, Place, Plan, Recipe
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "recipes" / "seq2seq.py"
+REAL = Path(os.environ.get("TURNAROUND_TEST_DATA", ROOT.parent / "shared" / "data")) / "translation"
+PAD, END = 0, 2
+SMALL = {"examples": 100, "width": 16, "tokens": 600, "beam": 2}
+
+
+def plan(data: Data | None = None, knobs: dict[str, Any] | None = None, **changes: Any) -> Plan:
+    """A few steps on a few sentences."""
+    whole = trial_plan(
+        recipe=Recipe("seq2seq", SMALL | (knobs or {})),
+        data=data or Data(batch=8, bucket=4),
+        budget=Budget(steps=2),
+        evaluate=Evaluate(score="bleu", limit=8),
+        place=Place(str(ROOT), sys.executable, "recipes/seq2seq.py", "c0de", "da7a"),
+    )
+    return replace(whole, **changes)
+
+
+def recipe(cache: Path, data: Data | None = None, **knobs: Any) -> Any:
+    return load(FILE, plan(data, knobs), cache)
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    recipe(tmp_path_factory.mktemp("cache"))
+    return sys.modules["turnaround_recipe_seq2seq"]
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight sentences to learn by heart; each file is a whole corpus."""
+    file = tmp_path_factory.mktemp("data") / "pairs.tsv"
+    english = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    french = ["un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit"]
+    rows = zip(english, french, strict=True)
+    file.write_text("".join(f"I see {e}.\tJe vois {f}\u202f!\n" for e, f in rows), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {},
+        {"attention": False, "reverse": True},
+        {"layers": 2, "dropout": 0.2, "beam": 1},
+        {"vocabulary": "word"},
+    ],
+    ids=str,
+)
+def test_two_steps_run(tmp_path: Path, knobs: dict[str, Any]) -> None:
+    told = train(plan(knobs=knobs), tmp_path)
+    assert told.code == 0, told.of("error")
+    summary, samples = told.one("summary"), told.one("samples")
+    assert summary["steps"] == 2
+    assert {"valid/bleu", "test/bleu", "test/chrf", "test/exact"} <= set(summary["values"])
+    assert samples["columns"] == ["source", "translation", "reference", "log-probability"]
+    assert len(samples["rows"]) == 8
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [{}, {"attention": False, "reverse": True}, {"vocabulary": "word", "min_count": 1}],
+    ids=str,
+)
+def test_a_handful_of_sentences_is_learnt_by_heart(
+    tmp_path: Path, pairs: Path, knobs: dict[str, Any]
+) -> None:
+    data = Data(train=str(pairs), valid=str(pairs), test=str(pairs), batch=8)
+    learning = plan(data, {"width": 32, **knobs}, budget=Budget(steps=120), optim=Optim(lr=0.02))
+    told = train(learning, tmp_path)
+    assert told.code == 0, told.of("error")
+    values = told.one("summary")["values"]
+    assert values["test/exact"] == 1
+    assert values["test/bleu"] == pytest.approx(100)
+    rows = told.one("samples")["rows"]
+    assert all(translation == reference for _, translation, reference, _ in rows)
+
+
+def test_what_an_example_contributes_depends_on_no_neighbour(tmp_path: Path) -> None:
+    for knobs in ({}, {"attention": False}):
+        made = recipe(tmp_path, **knobs)
+        examples, model = made.data("train")[:12], made.model().double().eval()
+
+        def loss(some: list[Any], made: Any = made, model: Any = model) -> torch.Tensor:
+            batch = made.collate(some)
+            return made.loss(model(*made.inputs(batch)), batch).values
+
+        single = sum(loss([example]) for example in examples)
+        torch.testing.assert_close(loss(examples), single)
+
+
+def test_a_sentence_is_translated_alike_whatever_stands_beside_it(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    model, examples = made.model().double().eval(), made.data("test")[:8]
+    together = [row[1] for row in made.samples(model, examples)[1]]
+    assert together == [made.answer(model, example.text.source) for example in examples]
+
+
+def test_beam_search_sees_the_probabilities_of_training(tmp_path: Path) -> None:
+    for knobs in ({}, {"attention": False, "layers": 2}):
+        made = recipe(tmp_path, **knobs)
+        model, batch = made.model().double().eval(), made.collate(made.data("valid")[:4])
+        model.out.bias.data[END] += 2  # an untrained model hardly ever ends
+        found = made.found(model, batch.source)
+        target = [torch.tensor([*tokens, END]) for tokens in found.tokens]
+        guess = replace(batch, target=torch.nn.utils.rnn.pad_sequence(target, True, PAD))
+        nll = made.loss(model(*made.inputs(guess)), guess).sum.item()
+        assert sum(found.log_probs) == pytest.approx(-nll)
+
+
+@pytest.mark.parametrize("vocabulary", ["subword", "word"])
+def test_the_tokens_of_a_text_joined_are_the_text(
+    tmp_path: Path, module: ModuleType, vocabulary: str
+) -> None:
+    texts = [
+        "Ça alors\u202f! J'ai vu 1 234,5 œufs…",
+        "«\u00a0L’été\u00a0», dit-elle.",
+        'He said: "Don\'t!"',
+        "tab\tand  two spaces, ニ, 🙂",
+        "d'aujourd'hui",
+    ]
+    config = module.Config(vocabulary=vocabulary, min_count=1)
+    tokenizer = module.vocabulary(texts, config, tmp_path)
+    for text in texts:
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+
+
+def test_nothing_is_unknown_to_subwords(tmp_path: Path, module: ModuleType) -> None:
+    tokenizer = module.vocabulary(["abc"], module.Config(), tmp_path)
+    assert tokenizer.decode(tokenizer.encode("Ὀδύσσεια 🙂").ids) == "Ὀδύσσεια 🙂"
+
+
+def test_a_vocabulary_is_learnt_once_and_named_by_its_content(
+    tmp_path: Path, module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = module.vocabulary(["one two", "two"], module.Config(), tmp_path)
+    monkeypatch.setattr(module, "learnt", None)
+    again = module.vocabulary(["one two", "two"], module.Config(), tmp_path)
+    assert again.get_vocab() == first.get_vocab()
+    with pytest.raises(TypeError):
+        module.vocabulary(["one two", "three"], module.Config(), tmp_path)
+    with pytest.raises(TypeError):
+        module.vocabulary(["one two", "two"], module.Config(tokens=300), tmp_path)
+
+
+def test_scores_of_batches_add_up_to_what_sacrebleu_says_of_the_corpus(module: ModuleType) -> None:
+    guesses = ["Le chat dort.", "Elle est partie hier soir.", "Je vois un grand arbre.", ""]
+    texts = ["Le chat dort.", "Elle partira demain soir.", "Je vois un arbre.", "Rien."]
+    for tally, whole in (
+        (module.Bleu, sacrebleu.corpus_bleu(guesses, [texts])),
+        (module.Chrf, sacrebleu.corpus_chrf(guesses, [texts])),
+    ):
+        halves = tally.of(guesses[:1], texts[:1]) + tally.of(guesses[1:], texts[1:])
+        assert halves.compute() == pytest.approx(whole.score)
+
+
+def test_reading_backwards_turns_all_but_the_end(tmp_path: Path) -> None:
+    forward, backward = recipe(tmp_path), recipe(tmp_path, reverse=True)
+    one, other = (made.data("valid")[0] for made in (forward, backward))
+    assert one.source[:-1].tolist() == other.source[:-1].tolist()[::-1]
+    assert one.source[-1] == other.source[-1]
+    assert one.target.tolist() == other.target.tolist()
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ({"width": 0}, "recipe.width=0"),
+        ({"beam": -1}, "recipe.beam=-1"),
+        ({"dropout": 1.5}, "recipe.dropout=1.5"),
+        ({"languages": "english"}, "recipe.languages=english"),
+        ({"width": 15}, "recipe.width=15"),
+    ],
+)
+def test_a_knob_that_makes_no_sense_is_named(
+    tmp_path: Path, knobs: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        recipe(tmp_path, **knobs)
+    assert said in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_bad_row_is_told_with_its_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.tsv"
+    file.write_text("Go.\tVa !\nRun!\n")
+    told = train(plan(Data(path=str(file))), tmp_path)
+    assert told.code == DataError.exit_code
+    assert f"{file}, line 2" in told.one("error")["message"]
+
+
+def test_forty_steps_on_two_devices_draw_the_curve_of_one(tmp_path: Path) -> None:
+    one = plan(data=Data(batch=16, bucket=4), budget=Budget(steps=40), optim=Optim(lr=0.01))
+    two = replace(one, layout=Layout("ddp", replicate=2))
+    alone = train(one, tmp_path / "one")
+    gang = Gang(two, tmp_path / "two")
+    both: Told = gang.wait()[0]
+    assert alone.code == both.code == 0, both.of("error")
+    assert list(both.curve().values()) == pytest.approx(list(alone.curve().values()), rel=1e-6)
+    for name, value in alone.one("summary")["values"].items():
+        assert both.one("summary")["values"][name] == pytest.approx(value, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def real() -> Data:
+    if not REAL.is_dir():
+        pytest.skip(f"no Tatoeba corpus in {REAL}")
+    names = {"train": "train", "valid": "dev", "test": "test"}
+    files = {split: str(REAL / f"eng-fra.{name}.tsv") for split, name in names.items()}
+    return Data(**files, batch=32, bucket=4)  # type: ignore[arg-type]  # batch is no text
+
+
+def test_two_steps_run_on_tatoeba(tmp_path: Path, real: Data) -> None:
+    train_file = tmp_path / "train.tsv"
+    with open(real.train or "", encoding="utf-8") as rows:
+        train_file.write_text("".join(next(rows) for _ in range(2000)), encoding="utf-8")
+    told = train(plan(replace(real, train=str(train_file))), tmp_path)
+    assert told.code == 0, told.of("error")
+
+
+def test_two_at_once_learn_one_vocabulary(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    with context.Pool(2) as pool:
+        sizes = pool.starmap(_size, [(tmp_path,)] * 2)
+    assert sizes[0] == sizes[1]
+    assert len(list(tmp_path.glob("vocabulary-*.json"))) == 2
+
+
+def _size(cache: Path) -> int:
+    try:
+        return int(recipe(cache).vocabularies[0].get_vocab_size())
+    except TurnaroundError as error:  # says more in another process than its type
+        raise RuntimeError(str(error)) from None
