@@ -113,8 +113,10 @@ class Journal:
 
     # ── rows ──
 
-    def submit(self, plan: Plan, run: str, owner: str = "") -> Run:
-        """A new run, QUEUED (or RUNNING under `owner`, when this process carries it out)."""
+    def submit(
+        self, plan: Plan, run: str, owner: str = "", spans: dict[str, Any] | None = None
+    ) -> Run:
+        """A new run, QUEUED; `owner` carries it out itself, `spans` is what came before it."""
         folder = self.folder(run)
         folder.mkdir(parents=True)
         _write(folder / "plan.json", to_json(plan))
@@ -147,7 +149,8 @@ class Journal:
         marks = ",".join("?" * len(_COLUMNS))
         with closing(self._connect(create=True)) as db, db:
             db.execute(f"INSERT INTO runs ({','.join(_COLUMNS)}) VALUES ({marks})", _flat(row))
-        self.append(run, Event("status", {"status": row.status, "reason": ""}, now))
+        said = [Event("spans", spans, now)] if spans else []
+        self.append(run, *said, Event("status", {"status": row.status, "reason": ""}, now))
         return row
 
     def mark(self, run: str, status: Status, reason: str = "", **fields: Any) -> None:
@@ -215,7 +218,7 @@ class Journal:
         return found[0] if found else None
 
     def forget(self, run: str) -> None:
-        """Remove the run's row and folder; what is left of it when this is cut short, `gc` knows by name."""
+        """Remove the run's row and folder; `gc` finds by its name what a crash leaves of it."""
         gone = self.folder(run).with_name(f".gone-{run}")
         with suppress(FileNotFoundError):
             self.folder(run).rename(gone)

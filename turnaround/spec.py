@@ -246,6 +246,7 @@ class Assignment:
     index: int | None = None  # of the CUDA device
     threads: int = 1
     store: str | None = None  # host:port of the attempt's rendezvous; rank 0 also gets its socket
+    forked: float | None = None  # when its process began, in seconds since the epoch
 
 
 @dataclass(frozen=True)
@@ -254,12 +255,15 @@ class Event:
 
     kind        data
     status      status, reason
+    spans       began, rows {row: seconds}         (of the command line, before there was a run)
     worker      pid, host, device, threads        (a rank came up)
     metrics     step, epoch, split, values {name: number}, examples, seconds (of training)
     progress    step, steps (planned or none), examples, rate (examples/s), loss
     checkpoint  step, folder, best
     samples     step, columns, rows
     summary     steps, examples, seconds, values {name: number}, stopped (why)
+    ledger      step, began, rows {row: seconds}   (of this attempt so far)
+    recorded                                       (everything has reached MLflow)
     notice      message                            (something the user should know; nothing failed)
     warning     message
     error       message, hint, traceback, exit_code

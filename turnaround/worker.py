@@ -31,6 +31,7 @@ import torch
 
 from turnaround.engine import loop, optim, precision
 from turnaround.engine.checkpoint import Checkpoints
+from turnaround.engine.clock import Clock
 from turnaround.engine.data import Feed
 from turnaround.engine.failure import Signalled, explain, unsound
 from turnaround.engine.pace import Pace
@@ -50,7 +51,7 @@ def work(
 
     `send` gets each event as one line; `listener` is rank 0's socket, already listening.
     """
-    report = Report(send, assignment.attempt, assignment.rank)
+    report = Report(send, assignment.attempt, assignment.rank, Clock(assignment.forked))
     with _restored(), Wish() as wish:
         try:
             _settle(plan, Path(assignment.code), assignment.threads)
@@ -60,6 +61,8 @@ def work(
             said = explain(error, Path(assignment.code))
             report.event("notice" if said["exit_code"] in STOPPED else "error", **said)
             return int(said["exit_code"])
+        finally:
+            report.account()
 
 
 def answer(plan: Plan, folder: Path, code: Path) -> Callable[[str], str]:
@@ -86,14 +89,21 @@ def answer(plan: Plan, folder: Path, code: Path) -> Callable[[str], str]:
 def _train(
     plan: Plan, assignment: Assignment, report: Report, wish: Wish, listener: int | None
 ) -> None:
-    with join(assignment, listener) as world, precision.named(plan.precision).parameters():
+    clock = report.clock
+    with contextlib.ExitStack() as stack:
+        with clock("rendezvous"):
+            world = stack.enter_context(join(assignment, listener))
+        stack.enter_context(precision.named(plan.precision).parameters())
         here = {"pid": os.getpid(), "host": platform.node(), "device": str(world.device)}
         report.event("worker", **here, threads=torch.get_num_threads())
-        parts = assemble(plan, assignment, world, report, wish)
-        loop.rehearse(parts, plan.evaluate.score)
+        with clock("build"):
+            parts = assemble(plan, assignment, world, report, wish)
+            loop.rehearse(parts, plan.evaluate.score)
         wish.defer()
-        loop.finish(parts, loop.fit(parts))
-        world.meet()
+        now = loop.fit(parts)
+        with clock("finish"):
+            loop.finish(parts, now)
+            world.meet()
 
 
 def assemble(
@@ -102,7 +112,8 @@ def assemble(
     """One of each, as the plan says."""
     folder, warn = Path(assignment.folder), report.warning
     layout = _room("layouts", plan.layout.name if world.size > 1 else "single").Layout(world)
-    recipe = _recipe(plan, folder, Path(assignment.code))
+    with report.clock("import"):
+        recipe = _recipe(plan, folder, Path(assignment.code))
     world.seed(plan.seed)
     model = layout.wrap(recipe.model())
     optimizer = optim.make(plan.optim, layout.whole(model).parameters())
@@ -122,6 +133,7 @@ def assemble(
         pace=Pace(plan),
         checkpoints=Checkpoints(folder / "checkpoints", plan.checkpoint.keep, warn),
         report=report,
+        clock=report.clock,
         curve=Curve(report, world.device, _steps(plan), blame),
         compute=functools.partial(compute, world.device.type),
         rate=functools.partial(optim.rate, plan.optim),

@@ -17,6 +17,7 @@ from turnaround.cli.attach import Manner, attach, conclude
 from turnaround.cli.here import carry_out
 from turnaround.cli.planning import planned
 from turnaround.cli.record import record
+from turnaround.cli.spans import Spans
 from turnaround.cli.steer import PoolSteer, settle
 from turnaround.cli.tail import latest
 from turnaround.errors import ConfigError
@@ -72,9 +73,10 @@ def run(
                 4 a loss was not finite    75 stopped by somebody else
               130 stopped with Ctrl-C
     """
-    wish = Wish(detach, again, as_json)
+    wish, spans = Wish(detach, again, as_json), Spans()
     journal = Journal(home())
-    plan, recipe_file = planned(overrides or [], name, arguments.parse_tags(tag))
+    with spans("plan"):
+        plan, recipe_file = planned(overrides or [], name, arguments.parse_tags(tag))
     if not again and (known := _known(journal, plan)):
         return _tell(journal, known, wish)
     from turnaround.launch import base
@@ -82,8 +84,11 @@ def run(
     inline = plan.cluster.name == "inline"
     if inline and detach:
         raise ConfigError("cluster=inline with --detach has nobody to carry it out", "choose one")
-    plan = base.frozen(plan, recipe_file, journal.root)
-    return _inline(journal, plan, as_json) if inline else _pool(journal, plan, wish)
+    with spans("snapshot"):
+        plan = base.frozen(plan, recipe_file, journal.root)
+    if inline:
+        return _inline(journal, plan, as_json, spans)
+    return _pool(journal, plan, wish, spans)
 
 
 # ── asked before ──
@@ -124,12 +129,13 @@ def _left(journal: Journal, run: Run, wish: Wish) -> int:
 # ── launching ──
 
 
-def _pool(journal: Journal, plan: Plan, wish: Wish) -> int:
+def _pool(journal: Journal, plan: Plan, wish: Wish, spans: Spans) -> int:
     """Queue the plan on this machine's pool, started if need be."""
     pool = Pool(journal.root)
-    PoolSteer(pool).start(wish.say)
+    with spans("pool"):
+        PoolSteer(pool).start(wish.say)
     with _interrupts_held() as held:
-        run, known = pool.submit(plan, wish.again)
+        run, known = pool.submit(plan, wish.again, spans.told())
     if known:
         return _tell(journal, run, wish)
     if wish.detach:
@@ -148,8 +154,11 @@ def _interrupts_held() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _inline(journal: Journal, plan: Plan, as_json: bool) -> int:
+def _inline(journal: Journal, plan: Plan, as_json: bool, spans: Spans) -> int:
     """Carry the plan out in this process."""
     from turnaround.launch import inline
 
-    return carry_out(journal, lambda watch: inline.run(plan, journal, watch), plan.budget, as_json)
+    def act(watch: inline.Watch) -> int:
+        return inline.run(plan, journal, watch, spans.told())
+
+    return carry_out(journal, act, plan.budget, as_json)

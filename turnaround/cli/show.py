@@ -16,8 +16,12 @@ from turnaround.cli.record import record
 from turnaround.cli.steer import settle
 from turnaround.cli.tail import latest
 from turnaround.journal import Journal, Run, home
+from turnaround.ledger import Account
+from turnaround.ledger import settle as settled
 from turnaround.spec import to_dict
 from turnaround.tracking.start import lag
+
+BAR = 30  # characters of a bar for all of the time
 
 
 def show(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
@@ -31,16 +35,19 @@ def show(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
     found = settle(journal, journal.find(run))
     plan = journal.plan(found.id)
     progress = latest(journal, found, plan.budget)
+    account = settled(journal.events(found.id), time.time(), found.devices)
     if as_json:
-        typer.echo(
-            json.dumps({**record(journal, found, progress), "plan": to_dict(plan)}, indent=1)
-        )
+        more = {"time": account.rows, "plan": to_dict(plan)}
+        typer.echo(json.dumps({**record(journal, found, progress), **more}, indent=1))
         return
     typer.echo(closing(journal, found, progress))
     typer.echo()
     width = table.terminal_width() or WIDEST
     for title, text in [*lines(plan), *_facts(journal, found)]:
         typer.echo(wrapped(title, text, width))
+    typer.echo()
+    for line in _spent(account):
+        typer.echo(line)
 
 
 def _facts(journal: Journal, run: Run) -> Iterator[tuple[str, str]]:
@@ -49,6 +56,15 @@ def _facts(journal: Journal, run: Run) -> Iterator[tuple[str, str]]:
     yield "attempts", str(run.attempt) + (f" ({run.failures} lost)" if run.failures else "")
     if run.tracking:
         yield "mlflow", _mlflow(journal, run)
+
+
+def _spent(account: Account) -> Iterator[str]:
+    """Where the time went, one line a row; rows below a millisecond are left out."""
+    yield f"time        {units.duration(account.total)} from key press to recorded answer"
+    for row, seconds in account.rows.items():
+        if seconds >= 0.001:
+            share = seconds / account.total
+            yield f"  {row:<12}{seconds:9.3f} s {share:6.1%}  {'▇' * round(BAR * share)}".rstrip()
 
 
 def _when(moment: float) -> str:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from turnaround.engine.checkpoint import Checkpoints
+from turnaround.engine.clock import Clock
 from turnaround.engine.data import Feed, Piece
 from turnaround.engine.layouts.base import Layout
 from turnaround.engine.metrics import Mean, Tally
@@ -49,6 +50,7 @@ class Parts:
     pace: Pace
     checkpoints: Checkpoints
     report: Report
+    clock: Clock
     curve: Curve
     compute: Callable[[], AbstractContextManager[object]]  # the precision of forward passes
     rate: Callable[[int, float], float]  # steps, share of the budget → learning rate
@@ -69,7 +71,9 @@ def fit(parts: Parts) -> Progress:
         if parts.pace.over(now):
             return now
         learn(parts, now)
-        now.stopping, now.seconds = parts.world.agree(parts.stopping(), time.monotonic() - begin)
+        with parts.clock("communicate"):
+            seconds = time.monotonic() - begin
+            now.stopping, now.seconds = parts.world.agree(parts.stopping(), seconds)
 
 
 def restore(parts: Parts) -> Progress:
@@ -85,28 +89,38 @@ def restore(parts: Parts) -> Progress:
 
 def learn(parts: Parts, now: Progress) -> None:
     """One step, on the batch that begins at `now.examples`."""
-    pieces = parts.feed.pieces(now.examples)
+    with parts.clock("data"):
+        pieces = parts.feed.pieces(now.examples)
 
     def gradients() -> Tensor:
         """Into the parameters; the loss's (sum, count) over all pieces of all ranks."""
         parts.update.optimizer.zero_grad()
         sums = [add_gradients(parts, piece) for piece in pieces]
-        return parts.layout.sum(functools.reduce(torch.add, sums))
+        with parts.clock("communicate"):
+            return parts.layout.sum(functools.reduce(torch.add, sums))
+
+    def seen(loss: Tensor, norm: Tensor) -> None:
+        with parts.clock("log"):
+            parts.curve.add(point, loss, norm)
 
     rate = parts.rate(now.step, parts.pace.share(now))
     now.step += 1
     now.examples += parts.feed.size
     epoch, share = parts.feed.epoch(now.examples), parts.pace.share(now)
     point = Point(now.step, epoch, now.examples, now.seconds, share, rate)
-    parts.update.step(gradients, functools.partial(parts.curve.add, point), rate)
+    with parts.clock("optimize"):
+        parts.update.step(gradients, seen, rate)
 
 
 def add_gradients(parts: Parts, piece: Piece) -> Tensor:
     """Those of one micro-batch to what is there; its loss's (sum, count)."""
-    parts.world.seed(*piece.key)
-    return parts.layout.gradients(
-        parts.model, lambda model: loss(parts, model, piece.batch), piece.last
-    )
+    with parts.clock("compute"):
+        parts.world.seed(*piece.key)
+        sums = parts.layout.gradients(
+            parts.model, lambda model: loss(parts, model, piece.batch), piece.last
+        )
+    parts.clock.move("compute", "communicate", parts.layout.exposed)
+    return sums
 
 
 def loss(parts: Parts, model: nn.Module, batch: Any) -> Mean:
@@ -118,21 +132,25 @@ def loss(parts: Parts, model: nn.Module, batch: Any) -> Mean:
 def look(parts: Parts, now: Progress) -> None:
     """Judge the parameters on the valid split, and keep them if they are the best so far."""
     parts.curve.settle()
-    values = evaluate(parts, "valid", parts.limit)
+    with parts.clock("evaluate"):
+        values = evaluate(parts, "valid", parts.limit)
     now.stopping = values is None
     if values is None:
         return
     best = parts.pace.looked(now, values)
     tell(parts, now, "valid", values)
     if best:
-        keep(parts, now, "best", {"model": parts.layout.whole(parts.model).state_dict()})
+        with parts.clock("checkpoint"):
+            keep(parts, now, "best", {"model": parts.layout.whole(parts.model).state_dict()})
 
 
 def save(parts: Parts, now: Progress) -> None:
     """Everything needed to go on as if nothing had happened."""
     parts.curve.settle()
     parts.pace.saved(now)
-    keep(parts, now, "step", parts.layout.state_dict(parts.model, parts.update.optimizer))
+    with parts.clock("checkpoint"):
+        state = parts.layout.state_dict(parts.model, parts.update.optimizer)
+        keep(parts, now, "step", state)
 
 
 def keep(parts: Parts, now: Progress, kind: str, state: dict[str, Any]) -> None:
@@ -176,6 +194,7 @@ def rehearse(parts: Parts, score: str) -> None:
     if names and score not in names:
         raise ConfigError(f"evaluate.score={score} is not among the scores", near(score, names))
     samples(parts, 1)
+    parts.feed.order.take(0, 1)  # reads the train split: nobody should wait for it in the first step
 
 
 def finish(parts: Parts, now: Progress) -> None:

@@ -21,10 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from turnaround.engine.clock import Clock
 from turnaround.errors import NumericsError
 from turnaround.spec import Event, to_json
 
-OWN = ("worker", "error")  # what each rank says for itself; the rest rank 0 says for all
+OWN = ("worker", "error", "ledger")  # what each rank says for itself; the rest rank 0 says for all
 EARLY = 100  # steps that are all points: where a curve moves most; short comparisons need each;
 EVERY = 10  # then each tenth step,
 SECONDS = 1.0  # or one a second where ten steps take longer,
@@ -35,7 +36,11 @@ GLANCE = 0.5  # seconds between two `progress` events
 class Report:
     """One rank's voice: events, stamped and numbered."""
 
-    def __init__(self, send: Callable[[str], None], attempt: int, rank: int) -> None:
+    def __init__(
+        self, send: Callable[[str], None], attempt: int, rank: int, clock: Clock | None = None
+    ) -> None:
+        self.clock = clock or Clock()
+        self._step = 0
         self._send = send
         self._attempt = attempt
         self._rank = rank
@@ -47,6 +52,11 @@ class Report:
             self._seq += 1
             event = Event(kind, data, time.time(), self._attempt, self._rank, self._seq)
             self._send(to_json(event))
+
+    def account(self, step: int | None = None) -> None:
+        """Say where the time went up to now, which is after `step`."""
+        self._step = self._step if step is None else step
+        self.event("ledger", step=self._step, began=self.clock.began, rows=self.clock.read())
 
     def warning(self, message: str) -> None:
         """Something failed, and the run goes on."""
@@ -137,6 +147,7 @@ class Curve:
             self._report.event(
                 "progress", **where, **known, steps=self._steps, share=min(point.share, 1.0)
             )
+            self._report.account(point.step)
 
     def _accusation(self, point: Point, loss: float, norm: float) -> NumericsError:
         loss_is_fine = math.isfinite(loss)

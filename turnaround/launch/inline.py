@@ -38,9 +38,9 @@ BACKLOG = 10_000  # events kept while the disk takes none
 Watch = Callable[[Event], None]
 
 
-def run(plan: Plan, journal: Journal, watch: Watch) -> int:
+def run(plan: Plan, journal: Journal, watch: Watch, spans: dict[str, Any] | None = None) -> int:
     """Submit the plan and carry it out; the exit code."""
-    submitted = journal.submit(plan, new_id(plan.recipe.name), owner=_owner())
+    submitted = journal.submit(plan, new_id(plan.recipe.name), owner=_owner(), spans=spans)
     return _carry_out(submitted.id, 1, journal, watch)
 
 
@@ -111,6 +111,7 @@ def _assignments(
         device="cuda" if plan.cluster.device == "cuda" else "cpu",
         threads=plan.cluster.threads or 1,
         store=store,
+        forked=time.time(),
     )
     return [dataclasses.replace(first, rank=rank, index=rank) for rank in range(size)]
 

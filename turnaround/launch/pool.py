@@ -54,9 +54,12 @@ class Pool:
         self._patient({"op": "ping"}, _COME_UP if started else _AWAY)
         return started
 
-    def submit(self, plan: Plan, again: bool = False) -> tuple[Run, bool]:
-        """Queue the plan. (run, whether it was there already)"""
-        reply = self._patient({"op": "submit", "plan": to_dict(plan), "again": again})
+    def submit(
+        self, plan: Plan, again: bool = False, spans: dict[str, Any] | None = None
+    ) -> tuple[Run, bool]:
+        """Queue the plan. (run, whether it was there already); `spans`: what came before."""
+        asked = {"op": "submit", "plan": to_dict(plan), "again": again, "spans": spans}
+        reply = self._patient(asked)
         return self.journal.run(reply["run"]), reply["known"]
 
     def stop(self, run: str, reason: str = "stopped by its user") -> None:

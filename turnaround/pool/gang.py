@@ -142,6 +142,7 @@ class Gang:
             index=0 if gpus else None,
             threads=plan.cluster.threads or 1,
             store=store,
+            forked=time.time(),
         )
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_HIDDEN)}
         environ = {

@@ -57,7 +57,7 @@ class Scheduler:
         with self._lock:
             match request["op"]:
                 case "submit":
-                    reply = self._submit(from_dict(Plan, request["plan"]), request["again"])
+                    reply = self._submit(request)
                 case "stop":
                     reply = self._stop(request["run"], request["reason"])
                 case "resume":
@@ -71,14 +71,15 @@ class Scheduler:
         self._wake.set()
         return reply
 
-    def _submit(self, plan: Plan, again: bool) -> dict[str, Any]:
+    def _submit(self, request: dict[str, Any]) -> dict[str, Any]:
         """Into the queue; a question that is being answered already is not asked twice."""
-        if not again and (known := self._journal.answer(plan.signature)):
+        plan = from_dict(Plan, request["plan"])
+        if not request["again"] and (known := self._journal.answer(plan.signature)):
             return {"run": known.id, "known": True}
         for _ in range(20):
             run = new_id(plan.recipe.name)
             if not self._journal.folder(run).exists():
-                self._journal.submit(plan, run)
+                self._journal.submit(plan, run, spans=request["spans"])
                 return {"run": run, "known": False}
         raise LaunchError(f"no free id for a run of {plan.recipe.name}", "turnaround gc")
 

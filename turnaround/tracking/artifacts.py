@@ -20,6 +20,7 @@ from typing import Any
 from mlflow import MlflowClient
 
 from turnaround.journal import read_events
+from turnaround.ledger import Account
 from turnaround.spec import Event, Plan, to_dict
 from turnaround.tracking import plots
 from turnaround.tracking.params import key
@@ -38,12 +39,13 @@ def before(client: MlflowClient, run_id: str, plan: Plan, home: Path) -> None:
             _copy(client, run_id, home / "snapshots" / plan.place.snapshot / name)
 
 
-def after(client: MlflowClient, run_id: str, folder: Path) -> None:
+def after(client: MlflowClient, run_id: str, folder: Path, account: Account) -> None:
     """Write what came out of the run."""
     events = [event for event, _ in read_events(folder / "events.jsonl")]
     _copy(client, run_id, folder / "log.txt")
     for name, splits in plots.curves(events).items():
         client.log_figure(run_id, plots.plot(key(name), splits), f"plots/{key(name)}.png")
+    client.log_figure(run_id, plots.bars(account), "plots/time.png")
     if table := samples(events):
         client.log_text(run_id, json.dumps(table, ensure_ascii=False), TABLE)
         logged = [{"path": TABLE, "type": "table"}]  # by this tag the UI knows a table

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from turnaround.journal import Journal, Run, read_events
+from turnaround.ledger import Account, settle
 from turnaround.spec import Event
 from turnaround.tracking import artifacts
 from turnaround.tracking.machine import Reading
@@ -126,11 +128,14 @@ class Follower:
         """Tell MLflow the new status; at the end also what came out, and tell the journal."""
         run_id = self.progress.run_id
         if run.status.over:
-            artifacts.after(store.client, run_id, self.folder)
+            account = settle(self.journal.events(run.id), time.time(), run.devices)
+            artifacts.after(store.client, run_id, self.folder, account)
+            store.write(run_id, _spent(account))
         store.write(run_id, tags=life(run))
         store.turn(run_id, STATUS[run.status], run.ended if run.status.over else None)
         self._save(dataclasses.replace(self.progress, status=run.status))
         if run.status.over and self.journal.run(run.id) == run:  # and not resumed meanwhile
+            self.journal.append(run.id, Event("recorded", {}, time.time(), run.attempt))
             self.journal.update(run.id, recorded=True)
 
     def _save(self, progress: Progress) -> None:
@@ -148,6 +153,12 @@ def _points(events: Iterable[Event], steps: dict[str, int]) -> Iterator[Point]:
             if step > steps.get(name, -1):
                 steps[name] = step
                 yield Point(name, float(value), event.time, step)
+
+
+def _spent(account: Account) -> list[Point]:
+    """The ledger's rows as metrics."""
+    now = time.time()
+    return [Point(f"time/{row}", seconds, now, 0) for row, seconds in account.rows.items()]
 
 
 def _values(event: Event) -> Iterator[tuple[str, float]]:

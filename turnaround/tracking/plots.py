@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
+from turnaround.ledger import Account
 from turnaround.spec import Event
 
 Curve = dict[int, float]  # step → value
@@ -24,6 +25,19 @@ def curves(events: Iterable[Event]) -> dict[str, dict[str, Curve]]:
         for name, splits in found.items()
         if name == "loss" or splits.keys() - {"train"}
     }
+
+
+def bars(account: Account) -> Figure:
+    """Where the time went: one bar for each row that took any."""
+    spent = [(row, seconds) for row, seconds in account.rows.items() if seconds > 0]
+    figure = Figure(figsize=(7, 0.5 + 0.25 * len(spent)), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    rows, seconds = zip(*spent, strict=True) if spent else ((), ())
+    axes.barh(rows, seconds)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"seconds of {account.total:.1f}")
+    axes.grid(axis="x", alpha=0.3)
+    return figure
 
 
 def plot(name: str, splits: dict[str, Curve]) -> Figure:

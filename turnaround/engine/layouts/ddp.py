@@ -6,8 +6,10 @@ Torch's DistributedDataParallel does the adding, bucket by bucket while backward
 from __future__ import annotations
 
 import contextlib
+import time
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -17,9 +19,13 @@ from turnaround.engine.layouts import base
 class Layout(base.Layout):
     """One replica per device."""
 
+    _ready = 0.0  # when the last gradients were on their way to the other ranks
+
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model as it is called while training; rank 0's parameters are everyone's."""
-        return DistributedDataParallel(super().wrap(model), gradient_as_bucket_view=True)
+        wrapped = DistributedDataParallel(super().wrap(model), gradient_as_bucket_view=True)
+        wrapped.register_comm_hook(self, lambda layout, bucket: layout.add_up(bucket))
+        return wrapped
 
     def whole(self, model: nn.Module) -> nn.Module:
         """The model as the recipe wrote it."""
@@ -34,8 +40,17 @@ class Layout(base.Layout):
         assert isinstance(model, DistributedDataParallel)  # `wrap` made it
         with contextlib.nullcontext() if last else model.no_sync():
             loss = forward(model)
-            torch.autograd.backward(loss.sum * self.world.size)  # torch will divide by it
+            torch.autograd.backward(loss.sum)
+        self.exposed = time.perf_counter() - self._ready if last else 0.0
         return loss.values
+
+    def add_up(self, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]  # torch's types lack it
+        """The sum over ranks. Once the last bucket is on its way, all that is left is to wait."""
+        work = dist.all_reduce(bucket.buffer(), async_op=True)
+        assert work is not None  # it is None for ranks outside of the group only
+        self._ready = time.perf_counter()
+        added: torch.futures.Future[Tensor] = work.get_future().then(_first)
+        return added
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over ranks."""
@@ -44,3 +59,7 @@ class Layout(base.Layout):
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """The same for named sums that not every rank may have."""
         return self.world.total(sums)
+
+
+def _first(done: torch.futures.Future[list[Tensor]]) -> Tensor:
+    return done.value()[0]
