@@ -194,7 +194,7 @@ def rehearse(parts: Parts, score: str) -> None:
     if names and score not in names:
         raise ConfigError(f"evaluate.score={score} is not among the scores", near(score, names))
     samples(parts, 1)
-    parts.feed.order.take(0, 1)  # reads the train split: nobody should wait for it in the first step
+    parts.feed.numbers(0)  # reads the train split: the first step should not wait for it
 
 
 def finish(parts: Parts, now: Progress) -> None:
