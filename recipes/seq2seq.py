@@ -13,13 +13,10 @@ sentences with unseen combinations of words is xx (three seeds: xx to xx).
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
@@ -34,9 +31,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from turnaround.corpora import english_french, pairs
 from turnaround.corpora.pairs import Pair
 from turnaround.engine import Mean, Recipe, Tally
-from turnaround.errors import ConfigError
+from turnaround.errors import ConfigError, DataError
 from turnaround.nn.attention import Attention
 from turnaround.nn.beam import Beam, Found
+from turnaround.spec import Count, Share
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
 PAD, START, END, UNKNOWN = range(4)
@@ -49,25 +47,20 @@ PIECE = Regex(r" ?\p{L}+['’]?| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s")
 class Config:
     """Knobs; those of the generated corpus are without effect when there are files."""
 
-    examples: int = 40_000  # generated sentences to train on
-    clauses: int = 1  # in each generated sentence; 3 make long ones
+    examples: Count = 40_000  # generated sentences to train on
+    clauses: Count = 1  # in each generated sentence; 3 make long ones
     languages: str = "en-fr"  # suffixes of parallel files, source first
-    vocabulary: Literal["subword", "word"] = "subword"  # words that are not in it become <unk>
-    tokens: int = 4000  # at most, in each of the two vocabularies
-    min_count: int = 2  # of a word, or of a sub-word, to be in its vocabulary
+    vocabulary: Literal["subword", "word"] = "subword"  # a word that has no place in it is <unk>
+    tokens: Count = 4000  # at most, in each of the two vocabularies
+    min_count: Count = 2  # of a word, or of a sub-word, to be in its vocabulary
     attention: bool = True  # on a source read in both directions
     reverse: bool = False  # the source, not the target; helps where there is no attention
-    width: int = 128  # of embeddings, LSTMs and attention
-    layers: int = 1  # of each LSTM
-    dropout: float = 0.0
-    beam: int = 4  # prefixes to keep while decoding; 1 is greedy
+    width: Count = 128  # of embeddings, LSTMs and attention; even
+    layers: Count = 1  # of each LSTM
+    dropout: Share = 0.0  # of what enters the LSTMs and the output; small corpora want some
+    beam: Count = 4  # prefixes to keep while decoding; 1 is greedy
 
     def __post_init__(self) -> None:
-        for name in ("examples", "clauses", "tokens", "min_count", "width", "layers", "beam"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"recipe.{name}={getattr(self, name)}", "give at least 1")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"recipe.dropout={self.dropout}", "give a share from 0 to below 1")
         if self.attention and self.width % 2:
             raise ConfigError(f"recipe.width={self.width}", "give an even one, or attention=false")
         if len(self.languages.split("-")) != 2:
@@ -92,21 +85,22 @@ Memory = tuple[Tensor, ...]  # of the source: keys, annotations, what is padding
 
 
 class Translator(nn.Module):
-    def __init__(self, config: Config, sources: int, targets: int) -> None:
+    def __init__(self, config: Config, reader: Tokenizer, writer: Tokenizer) -> None:
         super().__init__()
         width, layers, both = config.width, config.layers, config.attention
         between = config.dropout if layers > 1 else 0.0
-        self.read = nn.Embedding(sources, width, PAD)
+        self.read = nn.Embedding(reader.get_vocab_size(), width, PAD)
         # What is said about a position should know what follows it, so attention gets a reader of
         # two directions. They share the width: its last state fits the writer as it is.
         half = width // 2 if both else width
         self.encoder = nn.LSTM(width, half, layers, True, True, between, both)
-        self.write = nn.Embedding(targets, width, PAD)
+        self.write = nn.Embedding(writer.get_vocab_size(), width, PAD)
         self.decoder = nn.LSTM(width, width, layers, True, True, between)
         self.attention = Attention(width, width, width) if config.attention else None
         self.mix = nn.Linear(2 * width if config.attention else width, width)
-        self.out = nn.Linear(width, targets)
+        self.out = nn.Linear(width, writer.get_vocab_size())
         self.dropout = nn.Dropout(config.dropout)
+        self.register_buffer("vocabularies", torch.tensor(fingerprint(reader, writer)))
 
     def forward(self, source: Tensor, prefix: Tensor) -> Tensor:
         """Logits of what follows each position of `prefix` but its padding: (positions, tokens)."""
@@ -189,17 +183,26 @@ class Seq2Seq(Recipe[Batch]):
 
     @functools.cached_property
     def vocabularies(self) -> tuple[Tokenizer, Tokenizer]:
-        texts = self.texts("train")
-        sources, targets = [text.source for text in texts], [text.target for text in texts]
-        return vocabulary(sources, self.config, self.cache), vocabulary(
-            targets, self.config, self.cache
-        )
+        sources, targets = zip(*self.texts("train"), strict=True)
+        return self.vocabulary(sources), self.vocabulary(targets)
+
+    def vocabulary(self, texts: Sequence[str]) -> Tokenizer:
+        c = self.config
+        content = [c.vocabulary, str(c.tokens), str(c.min_count), *texts]
+        file = self.once("vocabulary", content, lambda new: learnt(texts, c).save(str(new)))
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.encode_special_tokens = True  # a sentence that says <s> means no START
+        return tokenizer
+
+    @functools.cached_property
+    def fingerprint(self) -> int:
+        return fingerprint(*self.vocabularies)
 
     def ordered(self, source: Tensor) -> Tensor:
         return torch.cat([source[:-1].flip(0), source[-1:]]) if self.config.reverse else source
 
     def length(self, example: Example) -> int:
-        return len(example.target)
+        return 1000 * len(example.target) + len(example.source)  # among equal targets by source
 
     def collate(self, examples: list[Example]) -> Batch:
         sources = pad_sequence([example.source for example in examples], True, PAD)
@@ -207,8 +210,7 @@ class Seq2Seq(Recipe[Batch]):
         return Batch(sources, targets, [example.text.target for example in examples])
 
     def model(self) -> Translator:
-        reader, writer = self.vocabularies
-        return Translator(self.config, reader.get_vocab_size(), writer.get_vocab_size())
+        return Translator(self.config, *self.vocabularies)
 
     def inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         written = batch.target.masked_fill(batch.target == END, PAD)[:, :-1]
@@ -234,12 +236,19 @@ class Seq2Seq(Recipe[Batch]):
         ]
 
     def answer(self, model: nn.Module, line: str) -> str:
+        if not line.strip():
+            return ""
         (source,) = encoded(self.vocabularies[0], [line.strip()])
         found = self.found(model, self.ordered(source).unsqueeze(0))
         return self.translations(found)[0]
 
     def found(self, model: nn.Module, source: Tensor) -> Found:
         assert isinstance(model, Translator)
+        if model.vocabularies != self.fingerprint:  # else it would babble
+            raise DataError(
+                "the training data are not those that this model learnt its vocabulary from",
+                "put the files back as they were, or train again",
+            )
         (hidden, cell), memory = model.encode(source.to(model.out.weight.device))
         state = hidden.transpose(0, 1), cell.transpose(0, 1)  # beam search wants sentences first
         beam = Beam(self.config.beam, START, END)
@@ -247,20 +256,7 @@ class Seq2Seq(Recipe[Batch]):
         return beam.search(model.step, state, memory, longest.to(hidden.device))
 
     def translations(self, found: Found) -> list[str]:
-        return self.vocabularies[1].decode_batch(found.tokens)
-
-
-def vocabulary(texts: Sequence[str], config: Config, cache: Path) -> Tokenizer:
-    """The tokenizer learnt from these texts: once, then read from `cache`."""
-    knobs = [config.vocabulary, str(config.tokens), str(config.min_count)]
-    name = hashlib.sha256("\n".join([*knobs, *texts]).encode()).hexdigest()[:16]
-    file = cache / f"vocabulary-{name}.json"
-    with open(cache / "vocabulary.lock", "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of two ranks one learns and the other reads
-        if not file.exists():
-            learnt(texts, config).save(f"{file}.new")
-            os.replace(f"{file}.new", file)  # whole, or not there
-    return Tokenizer.from_file(str(file))
+        return self.vocabularies[1].decode_batch(found.tokens, skip_special_tokens=False)
 
 
 def learnt(texts: Sequence[str], config: Config) -> Tokenizer:
@@ -281,6 +277,12 @@ def learnt(texts: Sequence[str], config: Config) -> Tokenizer:
     merger = trainers.BpeTrainer(special_tokens=SPECIAL, show_progress=False, **limits)
     subwords.train_from_iterator(texts, merger)
     return subwords
+
+
+def fingerprint(*tokenizers: Tokenizer) -> int:
+    """A number that tells these vocabularies from others."""
+    texts = "".join(tokenizer.to_str() for tokenizer in tokenizers)
+    return int(hashlib.sha256(texts.encode()).hexdigest()[:15], 16)
 
 
 def encoded(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Tensor]:

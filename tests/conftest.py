@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -58,7 +59,14 @@ def _left(root: Path) -> list[psutil.Process]:
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     others = [process for process in psutil.process_iter() if process.pid not in ours]
     marks = [str(root), *_sockets(root)]
-    return [process for process in others if _belongs(process, marks)]
+    return [p for p in others if _belongs(p, marks) and not _ends_with_us(p)]
+
+
+def _ends_with_us(process: psutil.Process) -> bool:
+    """A server of this very process's multiprocessing, which leaves when we do."""
+    with contextlib.suppress(psutil.Error):
+        return process.ppid() == os.getpid() and "from multiprocessing." in _command(process)
+    return True
 
 
 def _sockets(root: Path) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pytest
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 RECIPE = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+DEFAULTS = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
 WORDS = [
     shlex.split(line, comments=True)[1:]
     for line in README.splitlines()
@@ -36,6 +37,14 @@ def turnaround(*words: str, cwd: Path) -> str:
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
 def test_every_command_of_the_readme_can_be_planned(project: Path, words: list[str]) -> None:
     turnaround("plan", *words[1:], "--json", cwd=project)
+
+
+def test_the_defaults_of_the_readme_are_a_whole_question(project: Path) -> None:
+    assert DEFAULTS
+    (project / "conf" / "recipe").mkdir(parents=True)
+    (project / "conf" / "recipe" / "spirals.yaml").write_text(DEFAULTS[1])
+    plan = json.loads(turnaround("plan", "recipe=spirals", "--json", cwd=project))
+    assert (plan["optim"]["lr"], plan["budget"]["steps"]) == (0.01, 1000)
 
 
 def test_the_recipe_of_the_readme_learns_what_it_says(project: Path) -> None:

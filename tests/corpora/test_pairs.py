@@ -83,9 +83,9 @@ def test_a_split_with_a_file_of_its_own_is_not_cut_from_training(tmp_path: Path)
 # ── what can be wrong with a file ──
 
 
-def complaint(path: Path, **data: str) -> str:
+def complaint(path: Path, test: str | None = None) -> str:
     with pytest.raises(DataError) as caught:
-        split(Data(path=str(path), **data), "train")
+        split(Data(path=str(path), test=test), "train")
     assert caught.value.exit_code == 2
     assert caught.value.hint
     return caught.value.message

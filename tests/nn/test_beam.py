@@ -34,7 +34,8 @@ class Model:
         )
 
     def log_prob(self, name: int, tokens: list[int]) -> float:
-        total, state = 0.0, (torch.zeros(1, 1, dtype=torch.long),)
+        total = 0.0
+        state: Parts = (torch.zeros(1, 1, dtype=torch.long),)
         for last, following in itertools.pairwise([START, *tokens]):
             log_probs, state = self.step(torch.tensor([[last]]), state, (torch.tensor([name]),))
             total += log_probs[0, 0, following].item()
@@ -66,7 +67,8 @@ def test_a_width_of_one_takes_the_likeliest_token_each_time() -> None:
     model = Model()
     found = model.found(width=1, longest=20)
     for name, tokens in enumerate(found.tokens):
-        greedy, state = [START], (torch.zeros(1, 1, dtype=torch.long),)
+        greedy = [START]
+        state: Parts = (torch.zeros(1, 1, dtype=torch.long),)
         for _ in range(20):
             last = torch.tensor([[greedy[-1]]])
             log_probs, state = model.step(last, state, (torch.tensor([name]),))

@@ -211,6 +211,7 @@ def test_a_killed_scheduler_comes_back_with_its_queue(
 # ── coming and going ──
 
 
+@pytest.mark.slow  # each starts a pool of its own, at 6 s and more
 def test_two_cold_starts_at_once_start_one_pool(own: Pool) -> None:
     words = (
         "import sys; from pathlib import Path; from turnaround.launch.pool import Pool;"
@@ -223,6 +224,7 @@ def test_two_cold_starts_at_once_start_one_pool(own: Pool) -> None:
     assert len(pids) == 1
 
 
+@pytest.mark.slow
 def test_a_pool_that_is_killed_whole_is_replaced_and_its_run_goes_on(
     own: Pool, project: Path
 ) -> None:
@@ -254,6 +256,7 @@ def test_down_leaves_no_process_and_keeps_running_runs(own: Pool, project: Path)
     assert over(own, run).status is Status.SUCCEEDED
 
 
+@pytest.mark.slow
 def test_an_idle_pool_ends_itself(own: Pool) -> None:
     own.ensure(print, TWO, keep_warm=1.0)
     record = own.record()

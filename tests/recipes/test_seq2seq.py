@@ -13,6 +13,7 @@ import sacrebleu
 import torch
 
 from tests.engine.trials import Gang, Told, train, trial_plan
+from turnaround import config
 from turnaround.engine.recipe import load
 from turnaround.errors import ConfigError, DataError, TurnaroundError
 from turnaround.spec import Budget, Data, Evaluate, Layout, Optim, Place, Plan, Recipe
@@ -36,7 +37,7 @@ def plan(data: Data | None = None, knobs: dict[str, Any] | None = None, **change
     return replace(whole, **changes)
 
 
-def recipe(cache: Path, data: Data | None = None, **knobs: Any) -> Any:
+def recipe(cache: Path, knobs: dict[str, Any] | None = None, data: Data | None = None) -> Any:
     return load(FILE, plan(data, knobs), cache)
 
 
@@ -98,7 +99,7 @@ def test_a_handful_of_sentences_is_learnt_by_heart(
 
 def test_what_an_example_contributes_depends_on_no_neighbour(tmp_path: Path) -> None:
     for knobs in ({}, {"attention": False}):
-        made = recipe(tmp_path, **knobs)
+        made = recipe(tmp_path, knobs)
         examples, model = made.data("train")[:12], made.model().double().eval()
 
         def loss(some: list[Any], made: Any = made, model: Any = model) -> torch.Tensor:
@@ -113,12 +114,26 @@ def test_a_sentence_is_translated_alike_whatever_stands_beside_it(tmp_path: Path
     made = recipe(tmp_path)
     model, examples = made.model().double().eval(), made.data("test")[:8]
     together = [row[1] for row in made.samples(model, examples)[1]]
+    assert made.answer(model, " ") == ""
     assert together == [made.answer(model, example.text.source) for example in examples]
+
+
+def test_a_model_is_not_used_with_another_vocabulary(tmp_path: Path, pairs: Path) -> None:
+    def made(file: Path) -> Any:
+        return recipe(tmp_path, data=Data(train=str(file), valid=str(file), test=str(file)))
+
+    changed = tmp_path / "changed.tsv"
+    changed.write_text(pairs.read_text(encoding="utf-8").replace("one", "eno"), encoding="utf-8")
+    one, other = made(pairs), made(changed)
+    model = other.model()
+    model.load_state_dict(one.model().state_dict())  # all shapes are the same
+    with pytest.raises(DataError, match="not those that this model learnt"):
+        other.answer(model, "I see two.")
 
 
 def test_beam_search_sees_the_probabilities_of_training(tmp_path: Path) -> None:
     for knobs in ({}, {"attention": False, "layers": 2}):
-        made = recipe(tmp_path, **knobs)
+        made = recipe(tmp_path, knobs)
         model, batch = made.model().double().eval(), made.collate(made.data("valid")[:4])
         model.out.bias.data[END] += 2  # an untrained model hardly ever ends
         found = made.found(model, batch.source)
@@ -129,38 +144,38 @@ def test_beam_search_sees_the_probabilities_of_training(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("vocabulary", ["subword", "word"])
-def test_the_tokens_of_a_text_joined_are_the_text(
-    tmp_path: Path, module: ModuleType, vocabulary: str
-) -> None:
+def test_the_tokens_of_a_text_joined_are_the_text(tmp_path: Path, vocabulary: str) -> None:
     texts = [
         "Ça alors\u202f! J'ai vu 1 234,5 œufs…",
         "«\u00a0L’été\u00a0», dit-elle.",
         'He said: "Don\'t!"',
         "tab\tand  two spaces, ニ, 🙂",
         "d'aujourd'hui",
+        "a tag </s> is <pad> a text",
     ]
-    config = module.Config(vocabulary=vocabulary, min_count=1)
-    tokenizer = module.vocabulary(texts, config, tmp_path)
+    tokenizer = recipe(tmp_path, {"vocabulary": vocabulary, "min_count": 1}).vocabulary(texts)
     for text in texts:
-        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+        tokens = tokenizer.encode(text).ids
+        assert tokenizer.decode(tokens) == text
+        assert min(tokens) > END
 
 
-def test_nothing_is_unknown_to_subwords(tmp_path: Path, module: ModuleType) -> None:
-    tokenizer = module.vocabulary(["abc"], module.Config(), tmp_path)
+def test_nothing_is_unknown_to_subwords(tmp_path: Path) -> None:
+    tokenizer = recipe(tmp_path).vocabulary(["abc"])
     assert tokenizer.decode(tokenizer.encode("Ὀδύσσεια 🙂").ids) == "Ὀδύσσεια 🙂"
 
 
 def test_a_vocabulary_is_learnt_once_and_named_by_its_content(
-    tmp_path: Path, module: ModuleType, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = module.vocabulary(["one two", "two"], module.Config(), tmp_path)
-    monkeypatch.setattr(module, "learnt", None)
-    again = module.vocabulary(["one two", "two"], module.Config(), tmp_path)
-    assert again.get_vocab() == first.get_vocab()
+    first, other = recipe(tmp_path), recipe(tmp_path, {"tokens": 300})
+    learnt = first.vocabulary(["one two", "two"]).get_vocab()
+    monkeypatch.setattr(sys.modules[type(other).__module__], "learnt", None)
+    again = recipe(tmp_path)
+    monkeypatch.setattr(sys.modules[type(again).__module__], "learnt", None)
+    assert again.vocabulary(["one two", "two"]).get_vocab() == learnt
     with pytest.raises(TypeError):
-        module.vocabulary(["one two", "three"], module.Config(), tmp_path)
-    with pytest.raises(TypeError):
-        module.vocabulary(["one two", "two"], module.Config(tokens=300), tmp_path)
+        again.vocabulary(["one two", "three"])
 
 
 def test_scores_of_batches_add_up_to_what_sacrebleu_says_of_the_corpus(module: ModuleType) -> None:
@@ -175,7 +190,7 @@ def test_scores_of_batches_add_up_to_what_sacrebleu_says_of_the_corpus(module: M
 
 
 def test_reading_backwards_turns_all_but_the_end(tmp_path: Path) -> None:
-    forward, backward = recipe(tmp_path), recipe(tmp_path, reverse=True)
+    forward, backward = recipe(tmp_path), recipe(tmp_path, {"reverse": True})
     one, other = (made.data("valid")[0] for made in (forward, backward))
     assert one.source[:-1].tolist() == other.source[:-1].tolist()[::-1]
     assert one.source[-1] == other.source[-1]
@@ -183,22 +198,25 @@ def test_reading_backwards_turns_all_but_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "said"),
+    ("word", "hint"),
     [
-        ({"width": 0}, "recipe.width=0"),
-        ({"beam": -1}, "recipe.beam=-1"),
-        ({"dropout": 1.5}, "recipe.dropout=1.5"),
-        ({"languages": "english"}, "recipe.languages=english"),
-        ({"width": 15}, "recipe.width=15"),
+        ("recipe.width=0", "recipe.width is a whole number above 0"),
+        ("recipe.beam=-1", "recipe.beam is a whole number above 0"),
+        ("recipe.dropout=1.5", "recipe.dropout is a number at least 0 at most 1"),
+        ("recipe.vocabulary=words", "word"),
     ],
 )
-def test_a_knob_that_makes_no_sense_is_named(
-    tmp_path: Path, knobs: dict[str, Any], said: str
-) -> None:
+def test_a_knob_that_makes_no_sense_is_refused(tmp_path: Path, word: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        recipe(tmp_path, **knobs)
-    assert said in caught.value.message
-    assert caught.value.hint
+        config.compose(["recipe=seq2seq", word], tmp_path)
+    assert word in caught.value.message
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("knobs", [{"languages": "english"}, {"width": 15}], ids=str)
+def test_knobs_that_do_not_go_together_are_named(tmp_path: Path, knobs: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"recipe\.(width=15|languages=english)"):
+        recipe(tmp_path, knobs)
 
 
 def test_a_bad_row_is_told_with_its_file_and_line(tmp_path: Path) -> None:
@@ -227,7 +245,7 @@ def real() -> Data:
         pytest.skip(f"no Tatoeba corpus in {REAL}")
     names = {"train": "train", "valid": "dev", "test": "test"}
     files = {split: str(REAL / f"eng-fra.{name}.tsv") for split, name in names.items()}
-    return Data(**files, batch=32, bucket=4)  # type: ignore[arg-type]  # batch is no text
+    return Data(**files, batch=32, bucket=4)
 
 
 def test_two_steps_run_on_tatoeba(tmp_path: Path, real: Data) -> None:
@@ -243,7 +261,7 @@ def test_two_at_once_learn_one_vocabulary(tmp_path: Path) -> None:
     with context.Pool(2) as pool:
         sizes = pool.starmap(_size, [(tmp_path,)] * 2)
     assert sizes[0] == sizes[1]
-    assert len(list(tmp_path.glob("vocabulary-*.json"))) == 2
+    assert len(list(tmp_path.glob("vocabulary-*"))) == 2
 
 
 def _size(cache: Path) -> int:

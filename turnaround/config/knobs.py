@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from turnaround.errors import RecipeError
-from turnaround.spec import Knob
+from turnaround.spec import Amount, Count, Knob, Share
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,7 @@ def _evaluated(value: ast.expr, constants: dict[str, Any]) -> tuple[bool, Any]:
 
 
 _BUILTINS: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
+_BUILTINS |= {"Count": Count, "Amount": Amount, "Share": Share}  # as recipes import them from spec
 
 
 def _type(node: ast.expr) -> Any:

@@ -14,10 +14,12 @@ What it does not write has a default.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
+import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
@@ -80,6 +82,21 @@ class Recipe(Generic[B]):
     def samples(self, model: nn.Module, examples: list[Any]) -> tuple[list[str], list[list[str]]]:
         """A table to look at: its columns and rows."""
         return [], []
+
+    def once(self, kind: str, content: Iterable[str], make: Callable[[Path], object]) -> Path:
+        """A file of the cache named by its kind and content, made if it is not there.
+
+        Of two processes that want it at the same time one makes it and the other waits.
+        """
+        digest = hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+        file = self.cache / f"{kind}-{digest}"
+        with (self.cache / f"{kind}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not file.exists():
+                new = file.with_suffix(".new")
+                make(new)
+                new.replace(file)  # whole, or not there
+        return file
 
     def answer(self, model: nn.Module, line: str) -> str:
         """What the trained model makes of one line of input (`turnaround try`)."""

@@ -19,6 +19,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 from turnaround.journal import Journal, Run
 from turnaround.signature import signature
 
@@ -131,10 +133,10 @@ def stop(home: Path, patience: float = 5.0) -> list[int]:
     for pid in held.values():
         _kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + patience
-    for lock, pid in held.items():
-        while holder(lock) == pid and time.monotonic() < deadline:
+    for pid in held.values():
+        while _lives(pid) and time.monotonic() < deadline:
             time.sleep(0.02)
-        if holder(lock) == pid:
+        if _lives(pid):
             _kill(pid, signal.SIGKILL)
     return list(held.values())
 
@@ -179,6 +181,14 @@ class Lock:
             return os.path.samestat(os.stat(self._path), os.fstat(self._fd))
         except FileNotFoundError:
             return False
+
+
+def _lives(pid: int) -> bool:
+    """It runs; a zombie does not: its parent may be the one who asks."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _kill(pid: int, how: signal.Signals) -> None:
