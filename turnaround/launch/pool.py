@@ -25,6 +25,7 @@ import turnaround
 from turnaround.errors import LaunchError
 from turnaround.journal import Journal, Run
 from turnaround.pool import wire
+from turnaround.pool.head import sweep
 from turnaround.pool.places import Places, Record, alive, read_record
 from turnaround.spec import PROTOCOL, Inventory, Plan, to_dict
 from turnaround.tracking import start as recorders
@@ -100,6 +101,9 @@ class Pool:
             record = self.record()
             if record:
                 self._end(record, say)
+            elif self.places.record.exists():  # it died without leaving
+                sweep(self.places)
+                self.places.record.unlink()
             recorders.stop(self.places.home)  # inline runs leave theirs for half a minute
         return record is not None
 

@@ -1,6 +1,6 @@
 """The same recipe under Lightning.
 
-    python scripts/bench/peers/lit.py FILE RANKS
+python scripts/bench/peers/lit.py FILE RANKS
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def main() -> None:
     file, ranks = sys.argv[1], int(sys.argv[2])
     recipe = seq2seq(Path(os.environ["BENCH_CACHE"]))
     examples = recipe.data("train")[:64]
-    loader = torch.utils.data.DataLoader(examples, batch_size=64 // ranks, collate_fn=recipe.collate)
+    loader = torch.utils.data.DataLoader(
+        examples, batch_size=64 // ranks, collate_fn=recipe.collate
+    )
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=ranks,

@@ -1,7 +1,7 @@
 """The peer of every bench: the same recipe in a plain training script, alone or under torchrun.
 
-    python scripts/bench/peers/plain.py FILE          # writes the time of the first optimizer step
-    torchrun --nproc-per-node 2 scripts/bench/peers/plain.py FILE
+python scripts/bench/peers/plain.py FILE          # writes the time of the first optimizer step
+torchrun --nproc-per-node 2 scripts/bench/peers/plain.py FILE
 """
 
 from __future__ import annotations

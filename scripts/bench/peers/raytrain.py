@@ -1,6 +1,6 @@
 """The same script under Ray Train, on a head of its own.
 
-    python scripts/bench/peers/raytrain.py FILE RANKS
+python scripts/bench/peers/raytrain.py FILE RANKS
 """
 
 from __future__ import annotations
