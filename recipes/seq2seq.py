@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
@@ -30,7 +31,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from turnaround.corpora import english_french, pairs
 from turnaround.corpora.pairs import Pair
-from turnaround.engine import Mean, Recipe, Tally
+from turnaround.engine import Lazy, Mean, Recipe, Tally
 from turnaround.errors import ConfigError, DataError
 from turnaround.nn.attention import Attention
 from turnaround.nn.beam import Beam, Found
@@ -163,23 +164,28 @@ class Chrf(Bleu):
 class Seq2Seq(Recipe[Batch]):
     config: Config
 
-    def data(self, split: str) -> list[Example]:
-        texts = self.texts(split)
-        reader, writer = self.vocabularies
-        sources = encoded(reader, [text.source for text in texts])
-        targets = encoded(writer, [text.target for text in texts])
-        return [
-            Example(self.ordered(source), target, text)
-            for source, target, text in zip(sources, targets, texts, strict=True)
-        ]
+    def data(self, split: str) -> Lazy[Pair, Example]:
+        return Lazy(self.texts(split), self.example)
 
+    def example(self, text: Pair) -> Example:
+        reader, writer = self.vocabularies
+        source, target = encoded(reader, text.source), encoded(writer, text.target)
+        return Example(self.ordered(source), target, text)
+
+    @functools.cache  # noqa: B019  # a recipe lives as long as its process
     def texts(self, split: str) -> list[Pair]:
         c = self.config
         if any((self.source.path, self.source.train, self.source.valid, self.source.test)):
             source, target = c.languages.split("-")
             return pairs.split(self.source, split, (source, target))
         count = c.examples if split == "train" else min(c.examples, HELD_OUT)
-        return english_french.examples(split, count, clauses=c.clauses)
+        content = [split, str(count), str(c.clauses), english_french.edition()]
+
+        def write(new: Path) -> None:
+            made = english_french.examples(split, count, clauses=c.clauses)
+            new.write_text("".join(f"{pair.source}\t{pair.target}\n" for pair in made))
+
+        return pairs.read(self.once("sentences", content, write))
 
     @functools.cached_property
     def vocabularies(self) -> tuple[Tokenizer, Tokenizer]:
@@ -238,7 +244,7 @@ class Seq2Seq(Recipe[Batch]):
     def answer(self, model: nn.Module, line: str) -> str:
         if not line.strip():
             return ""
-        (source,) = encoded(self.vocabularies[0], [line.strip()])
+        source = encoded(self.vocabularies[0], line.strip())
         found = self.found(model, self.ordered(source).unsqueeze(0))
         return self.translations(found)[0]
 
@@ -285,8 +291,6 @@ def fingerprint(*tokenizers: Tokenizer) -> int:
     return int(hashlib.sha256(texts.encode()).hexdigest()[:15], 16)
 
 
-def encoded(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[Tensor]:
-    """Each text's tokens and END. A few thousand at a time: an Encoding is large."""
-    for start in range(0, len(texts), 4096):
-        for encoding in tokenizer.encode_batch_fast(texts[start : start + 4096]):
-            yield torch.tensor([*encoding.ids, END])
+def encoded(tokenizer: Tokenizer, text: str) -> Tensor:
+    """The text's tokens and END."""
+    return torch.tensor([*tokenizer.encode(text).ids, END])

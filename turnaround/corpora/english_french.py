@@ -14,8 +14,10 @@ each of their sentences holds such a pair.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import zlib
+from pathlib import Path
 
 from turnaround.corpora.grammar import Grammar
 from turnaround.corpora.pairs import Pair
@@ -33,6 +35,13 @@ def examples(split: str, count: int, seed: int = 0, clauses: int = 1) -> list[Pa
         if _split(english, grammar.pairs) == split:
             found[english] = french
     return [Pair(english, french) for english, french in found.items()]
+
+
+def edition() -> str:
+    """Changes when the grammar does: part of the name of whatever is kept of it."""
+    own = Path(__file__)
+    parts = (own.with_name(f"{name}.py") for name in ("french", "grammar", "lexicon"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in (own, *parts))).hexdigest()
 
 
 def _split(english: str, pairs: set[str]) -> str:

@@ -32,6 +32,8 @@ from turnaround.errors import RecipeError
 from turnaround.spec import Data, Plan
 
 B = TypeVar("B")
+E = TypeVar("E")
+T = TypeVar("T")
 
 
 class Recipe(Generic[B]):
@@ -104,6 +106,26 @@ class Recipe(Generic[B]):
             f"recipe {type(self).__name__} has no answer(model, line)",
             "write one to use `turnaround try`",
         )
+
+
+class Lazy(Sequence[E], Generic[T, E]):
+    """Examples made from `items` when they are first asked for, and kept.
+
+    The first step then waits for the examples it looks at, not for the whole corpus.
+    """
+
+    def __init__(self, items: Sequence[T], make: Callable[[T], E]) -> None:
+        self._items = items
+        self._make = make
+        self._made: dict[int, E] = {}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> E:  # type: ignore[override]  # examples are asked for singly
+        if index not in self._made:
+            self._made[index] = self._make(self._items[index])
+        return self._made[index]
 
 
 REQUIRED = ("data", "model", "inputs", "loss")
