@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
@@ -122,7 +122,15 @@ class Lazy(Sequence[E], Generic[T, E]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def __getitem__(self, index: int) -> E:  # type: ignore[override]  # examples are asked for singly
+    @overload
+    def __getitem__(self, index: int) -> E: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[E]: ...
+
+    def __getitem__(self, index: int | slice) -> E | list[E]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
         if index not in self._made:
             self._made[index] = self._make(self._items[index])
         return self._made[index]
