@@ -183,7 +183,8 @@ class Seq2Seq(Recipe[Batch]):
 
         def write(new: Path) -> None:
             made = english_french.examples(split, count, clauses=c.clauses)
-            new.write_text("".join(f"{pair.source}\t{pair.target}\n" for pair in made))
+            rows = (f"{pair.source}\t{pair.target}\n" for pair in made)
+            new.write_text("".join(rows), encoding="utf-8")
 
         return pairs.read(self.once("sentences", content, write))
 

@@ -16,7 +16,20 @@ from tests.engine.trials import Gang, Told, train, trial_plan
 from turnaround import config
 from turnaround.engine.recipe import load
 from turnaround.errors import ConfigError, DataError, TurnaroundError
-from turnaround.spec import Budget, Data, Evaluate, Layout, Optim, Place, Plan, Recipe
+from turnaround.launch.facts import gather
+from turnaround.plan import make
+from turnaround.spec import (
+    Budget,
+    Checkpoint,
+    Data,
+    Evaluate,
+    Inventory,
+    Layout,
+    Optim,
+    Place,
+    Plan,
+    Recipe,
+)
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "recipes" / "seq2seq.py"
@@ -95,6 +108,17 @@ def test_a_handful_of_sentences_is_learnt_by_heart(
     assert values["test/bleu"] == pytest.approx(100)
     rows = told.one("samples")["rows"]
     assert all(translation == reference for _, translation, reference, _ in rows)
+
+
+def test_n_steps_and_n_more_are_two_n_steps_bit_for_bit(tmp_path: Path, pairs: Path) -> None:
+    data = Data(train=str(pairs), valid=str(pairs), test=str(pairs), batch=3, bucket=2)
+    long = plan(data, {"dropout": 0.3}, budget=Budget(steps=8), checkpoint=Checkpoint(every=4))
+    whole = train(long, tmp_path / "whole")
+    first = train(replace(long, budget=Budget(steps=4)), tmp_path / "halves")
+    second = train(long, tmp_path / "halves", attempt=2)
+    assert min(second.curve()) == 5
+    assert {**first.curve(), **second.curve()} == whole.curve()
+    assert second.one("summary")["values"] == whole.one("summary")["values"]
 
 
 def test_what_an_example_contributes_depends_on_no_neighbour(tmp_path: Path) -> None:
@@ -237,6 +261,42 @@ def test_forty_steps_on_two_devices_draw_the_curve_of_one(tmp_path: Path) -> Non
     assert list(both.curve().values()) == pytest.approx(list(alone.curve().values()), rel=1e-6)
     for name, value in alone.one("summary")["values"].items():
         assert both.one("summary")["values"][name] == pytest.approx(value, rel=1e-5)
+
+
+# ── long ones: -m slow ──
+
+
+def shipped(*words: str) -> Plan:
+    """What the command line would make of these words, for one process and one thread."""
+    asked = config.compose([*words, "tracking=none", "cluster.threads=1"], ROOT)
+    return make(asked, gather(asked, ROOT, Inventory(cpus=2, gpus=0)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_default_translates_unseen_combinations(tmp_path: Path) -> None:
+    told = train(shipped("recipe=seq2seq"), tmp_path)
+    values = told.one("summary")["values"]
+    assert values["test/bleu"] > 90
+    assert values["test/chrf"] > 95
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_attention_and_reversal_help_on_long_sentences(tmp_path: Path) -> None:
+    asked = {
+        "attention": ["experiment=attention"],
+        "none": ["experiment=attention", "recipe.attention=false"],
+        "reversed": ["experiment=reversal"],
+    }
+    bleu = {
+        name: train(shipped(*words), tmp_path / name).one("summary")["values"]["test/bleu"]
+        for name, words in asked.items()
+    }
+    assert bleu["attention"] > bleu["reversed"] > bleu["none"]
+
+
+# ── real sentences, where they are ──
 
 
 @pytest.fixture(scope="module")
