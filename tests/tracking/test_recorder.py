@@ -40,6 +40,7 @@ def record(workshop: Workshop, linger: float) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.slow
 def test_a_recorder_killed_on_the_way_loses_and_doubles_nothing(workshop: Workshop) -> None:
     workshop.submit(RUN)
     workshop.train(RUN, range(1, 3001))

@@ -214,7 +214,7 @@ class Grammar:
         owners = Agreement(3, self.chance(0.3), owner.feminine)
         determiner = self.pick(("the", "my", "our"))
         name = owner.english(owners)
-        name += "'s" if name in ("women", owner.english(Agreement())) else "'"
+        name += "'" if name.endswith("s") else "'s"
         english = _join(determiner, name, noun.english(who))
         french = _determined("the", who, noun, None, False)
         whose = _determined(determiner, owners, owner, None, False)
