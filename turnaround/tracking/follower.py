@@ -16,7 +16,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from turnaround.journal import Journal, Run, read_events
-from turnaround.ledger import Account, settle
+from turnaround.ledger import settle
 from turnaround.spec import Event
 from turnaround.tracking import artifacts
 from turnaround.tracking.machine import Reading
@@ -130,7 +130,6 @@ class Follower:
         if run.status.over:
             account = settle(self.journal.events(run.id), time.time(), run.devices)
             artifacts.after(store.client, run_id, self.folder, account)
-            store.write(run_id, _spent(account))
         store.write(run_id, tags=life(run))
         store.turn(run_id, STATUS[run.status], run.ended if run.status.over else None)
         self._save(dataclasses.replace(self.progress, status=run.status))
@@ -153,12 +152,6 @@ def _points(events: Iterable[Event], steps: dict[str, int]) -> Iterator[Point]:
             if step > steps.get(name, -1):
                 steps[name] = step
                 yield Point(name, float(value), event.time, step)
-
-
-def _spent(account: Account) -> list[Point]:
-    """The ledger's rows as metrics."""
-    now = time.time()
-    return [Point(f"time/{row}", seconds, now, 0) for row, seconds in account.rows.items()]
 
 
 def _values(event: Event) -> Iterator[tuple[str, float]]:
