@@ -2,8 +2,8 @@
 
 The reader hands its last state to the writer (Sutskever, Vinyals & Le, 2014), which also looks back
 at every position of the source (Bahdanau, Cho & Bengio, 2015). Unless it is given files it learns
-generated English-French sentences: after 2,000 steps of 32, in 90 to 110 s on one CPU core, BLEU on
-1,000 sentences with unseen combinations of words is 94 (seed 0).
+generated English-French sentences: after 2,000 steps of 32, in a minute on one CPU core, BLEU on
+1,000 sentences with unseen combinations of words is 95 (three seeds: 94.6, 95.1, 95.4).
 
     turnaround run recipe=seq2seq
     turnaround run recipe=seq2seq data.path=pairs.tsv       # source TAB target, cut in three splits
