@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples import example_plan
+from turnaround.cost import asked, cost
 from turnaround.errors import JournalError
 from turnaround.journal import Journal, new_id, read_events
 from turnaround.spec import Cluster, Event, Status, to_json
@@ -110,3 +111,55 @@ def test_reading_an_empty_home_makes_nothing(tmp_path: Path) -> None:
 
 def test_ids_can_be_read_aloud() -> None:
     assert not set(new_id("x").removeprefix("x-")) & set("01loi")
+
+
+def test_what_a_run_cost_is_remembered_and_follows_from_its_folder(journal: Journal) -> None:
+    run = journal.submit(example_plan(), "a")
+    journal.mark(run.id, Status.RUNNING, attempt=1)
+    rows = {"spawn": 0.1, "build": 0.4, "compute": 3.0, "evaluate": 1.0}
+    word = {"step": 10, "began": time.time(), "rows": rows}
+    summary = {"steps": 10, "seconds": 4.0, "values": {}}
+    now = time.time()
+    journal.append("a", Event("ledger", word, now, 1), Event("summary", summary, now, 1))
+    journal.mark("a", Status.SUCCEEDED, attempt=1, ended=time.time() + 5)
+    journal.submit(example_plan(), "b")
+    row, (past,) = journal.run("a"), journal.history("reverse")
+    assert past.cost == row.cost == cost(journal.events("a"), row.started or 0, row.ended or 0)
+    assert past.cost["stepping"] == 3.0
+    assert past.asked == asked(journal.plan("a"))
+    assert journal.history("another") == []
+
+
+def test_a_run_without_an_account_is_no_example(journal: Journal) -> None:
+    for run, status in {"a": Status.SUCCEEDED, "b": Status.FAILED}.items():
+        journal.submit(example_plan(), run)
+        journal.mark(run, Status.RUNNING, attempt=1)
+        journal.mark(run, status, attempt=1)
+    assert journal.history("reverse") == []
+
+
+def test_a_journal_of_the_first_format_is_read_and_goes_on(journal: Journal) -> None:
+    journal.submit(example_plan(), "a")
+    with sqlite3.connect(journal.path) as db:
+        for index in ("by_submitted", "by_name", "by_cost"):
+            db.execute(f"DROP INDEX {index}")
+        for column in ("asked", "cost"):
+            db.execute(f"ALTER TABLE runs DROP COLUMN {column}")
+        db.execute("PRAGMA user_version=1")
+    assert journal.run("a").asked == {}
+    journal.submit(example_plan(), "b")
+    assert [run.id for run in journal.runs()] == ["b", "a"]
+    assert journal.run("b").asked == asked(example_plan())
+
+
+def test_everyday_questions_use_an_index(journal: Journal) -> None:
+    journal.submit(example_plan(), "a")
+    questions = {
+        "by_submitted": "SELECT * FROM runs ORDER BY submitted DESC LIMIT 20",
+        "by_name": "SELECT * FROM runs WHERE name='wide' ORDER BY submitted DESC LIMIT 20",
+        "by_cost": "SELECT asked FROM runs WHERE recipe='x' AND cost<>'{}' ORDER BY ended DESC",
+    }
+    with sqlite3.connect(journal.path) as db:
+        for index, question in questions.items():
+            told = db.execute(f"EXPLAIN QUERY PLAN {question}").fetchall()
+            assert index in str(told), told

@@ -79,6 +79,31 @@ def test_ddp_alone_takes_every_device() -> None:
     assert make(EIGHT_GPUS, layout=Layout("ddp", 4)).layout == Layout("ddp", 4)
 
 
+def test_fsdp_alone_takes_every_device_too() -> None:
+    assert make(EIGHT_GPUS, layout=Layout("fsdp")).layout == Layout("fsdp", shard=8)
+
+
+@pytest.mark.parametrize(
+    ("layout", "devices", "readers"),
+    [
+        (Layout("hsdp", replicate=2, shard=4), 8, 8),
+        (Layout("tensor", tensor=4), 4, 1),
+        (Layout("tensor", tensor=2, shard=2, replicate=2), 8, 4),
+        (Layout("pipeline", pipeline=4, replicate=2), 8, 2),
+    ],
+)
+def test_degrees_multiply_and_some_of_them_read_alike(
+    layout: Layout, devices: int, readers: int
+) -> None:
+    made = make(EIGHT_GPUS, layout=layout, update=Update(accumulate=4))
+    assert (made.layout.devices, made.layout.readers) == (devices, readers)
+
+
+def test_a_layouts_other_degrees_are_one() -> None:
+    made = make(EIGHT_GPUS, layout=Layout("tensor", tensor=2)).layout
+    assert made == Layout("tensor", replicate=1, shard=1, tensor=2)
+
+
 def test_cores_are_shared_among_workers() -> None:
     assert make(layout=Layout("ddp", 2)).cluster.threads == 1
     assert make(EIGHT_GPUS, layout=Layout("ddp", 8)).cluster.threads == 4
@@ -110,6 +135,37 @@ def test_a_plan_refuses_a_degree_without_its_layout() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        (
+            Layout("single", shard=2),
+            "layout.shard=2 asks for 2 devices, but layout=single is one\n"
+            "  → layout=fsdp layout.shard=2",
+        ),
+        (
+            Layout("ddp", 2, shard=2),
+            "layout=ddp has no layout.shard=2, only replicate\n"
+            "  → layout=hsdp layout.replicate=2 layout.shard=2",
+        ),
+        (
+            Layout("pipeline", tensor=2, pipeline=2),
+            "layout=pipeline has no layout.tensor=2, only pipeline and replicate\n"
+            "  → layout=tensor layout.tensor=2",
+        ),
+        (Layout("tensor"), "layout=tensor needs layout.tensor\n  → layout.tensor=2"),
+        (Layout("hsdp", shard=2), "layout=hsdp needs layout.replicate\n  → layout.replicate=2"),
+        (
+            Layout("hsdp", replicate=4, shard=4),
+            "layout=hsdp with layout.shard=4 layout.replicate=4 needs 16 devices, "
+            "but there are 8 (GPUs)\n  → layout.shard=2",
+        ),
+    ],
+)
+def test_a_plan_refuses_degrees_that_do_not_fit(layout: Layout, message: str) -> None:
+    assert refusal(EIGHT_GPUS, layout=layout) == message
+
+
 # ── what else cannot be ──
 
 
@@ -123,6 +179,23 @@ def test_a_plan_refuses_a_batch_that_leaves_a_device_without_work() -> None:
     message = refusal(layout=Layout("ddp", 2), update=Update(accumulate=4), data=Data(batch=6))
     assert message == (
         "data.batch=6 cannot be cut in 8: 2 devices, update.accumulate=4\n  → data.batch=8 or more"
+    )
+
+
+def test_ranks_that_read_alike_do_not_cut_the_batch() -> None:
+    assert make(EIGHT_GPUS, layout=Layout("tensor", tensor=8), data=Data(batch=2)).data.batch == 2
+
+
+def test_a_plan_refuses_micro_batches_that_a_pipeline_cannot_use() -> None:
+    layout = Layout("pipeline", pipeline=2)
+    assert refusal(layout=layout) == (
+        "layout.pipeline=2 needs 2 micro-batches or more to fill its stages, "
+        "but update.accumulate=1\n  → update.accumulate=8"
+    )
+    message = refusal(layout=layout, update=Update(accumulate=4), data=Data(batch=30))
+    assert message == (
+        "data.batch=30 cannot be cut in 4 of one size, as layout=pipeline needs them\n"
+        "  → data.batch=32"
     )
 
 

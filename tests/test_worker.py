@@ -136,7 +136,7 @@ def test_a_run_need_not_be_in_the_main_thread(tmp_path: Path) -> None:
         (".argmax(-1) == batch.next", ".oops()", "score"),
     ],
 )
-def test_a_mistake_shows_before_the_first_step_with_the_users_line(
+def test_a_mistake_shows_by_the_first_step_with_the_users_line(
     old: str, new: str, method: str, tmp_path: Path
 ) -> None:
     told = train(altered(tmp_path, old, new), tmp_path)
@@ -144,7 +144,7 @@ def test_a_mistake_shows_before_the_first_step_with_the_users_line(
     line = 1 + DIGITS[: DIGITS.index(old)].count("\n")
     assert f'  File "recipes/digits.py", line {line}, in {method}\n' in trace
     assert "turnaround/" not in trace
-    assert told.curve() == {}
+    assert told.curve().keys() <= {1}
 
 
 def test_a_syntax_error_is_shown_where_it_is(tmp_path: Path) -> None:

@@ -93,8 +93,11 @@ class Workshop:
             "stopped": "budget",
         }
         samples = {"step": 100, "columns": columns, "rows": rows}
+        spent = {"spawn": 0.05, "build": 0.4, "compute": 10.5, "log": 0.01, "optimize": 1.5}
         now = time.time()
-        self.journal.append(run, Event("samples", samples, now), Event("summary", summary, now))
+        ledger = {"step": 100, "began": now - sum(spent.values()), "rows": spent}
+        said = {"samples": samples, "summary": summary, "ledger": ledger}
+        self.journal.append(run, *(Event(kind, data, now) for kind, data in said.items()))
         self.journal.mark(run, status, reason, summary=summary)
 
 

@@ -26,10 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from turnaround.cost import Past, asked, cost
 from turnaround.errors import JournalError, near
 from turnaround.spec import Event, Plan, Status, from_json, to_json
 
-SCHEMA = 1  # of journal.db; a journal with a higher one was written by a newer turnaround
+SCHEMA = 2  # of journal.db; a journal with a higher one was written by a newer turnaround
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no 0/o, 1/l/i: ids are read aloud and typed
 _TABLE = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -39,12 +40,18 @@ CREATE TABLE IF NOT EXISTS runs (
     interpreter TEXT NOT NULL, priority INTEGER NOT NULL, devices INTEGER NOT NULL,
     status TEXT NOT NULL, reason TEXT NOT NULL, attempt INTEGER NOT NULL, failures INTEGER NOT NULL,
     stopping INTEGER NOT NULL, submitted REAL NOT NULL, started REAL, ended REAL,
-    exit_code INTEGER, summary TEXT NOT NULL, recorded INTEGER NOT NULL, owner TEXT NOT NULL
+    exit_code INTEGER, summary TEXT NOT NULL, recorded INTEGER NOT NULL, owner TEXT NOT NULL,
+    asked TEXT NOT NULL DEFAULT '{}', cost TEXT NOT NULL DEFAULT '{}'
 );
 CREATE INDEX IF NOT EXISTS by_signature ON runs (signature);
 CREATE INDEX IF NOT EXISTS by_status ON runs (status);
 CREATE INDEX IF NOT EXISTS by_recorded ON runs (recorded, tracking);
+CREATE INDEX IF NOT EXISTS by_submitted ON runs (submitted);
+CREATE INDEX IF NOT EXISTS by_name ON runs (name);
+CREATE INDEX IF NOT EXISTS by_cost ON runs (recipe, ended) WHERE cost<>'{}';
 """
+_ADDED = {1: ("asked", "cost")}  # columns, by the format that did not have them
+_LATE = 1 << 17  # bytes of an event file in which a run's last words are: 600 events or so
 
 
 def home() -> Path:
@@ -83,10 +90,12 @@ class Run:
     summary: dict[str, Any] = field(default_factory=dict)  # of the last `summary` event
     recorded: bool = False  # everything has reached MLflow
     owner: str = ""  # who carries an inline run out: "pid:create time"; else ""
+    asked: dict[str, Any] = field(default_factory=dict)  # of the plan, what forecasts go by
+    cost: dict[str, float] = field(default_factory=dict)  # seconds by part, once it has succeeded
 
 
 _COLUMNS = [f.name for f in dataclasses.fields(Run)]
-_JSON = ("tags", "summary")
+_JSON = ("tags", "summary", "asked", "cost")
 
 
 class Journal:
@@ -133,7 +142,7 @@ class Journal:
             tracking=(plan.tracking.uri or "") if plan.tracking.name == "mlflow" else "",
             interpreter=plan.place.interpreter,
             priority=plan.cluster.priority,
-            devices=plan.layout.devices,
+            devices=plan.devices,
             status=Status.QUEUED,
             reason="",
             attempt=0,
@@ -145,6 +154,7 @@ class Journal:
             exit_code=None,
             recorded=plan.tracking.name != "mlflow",
             owner=owner,
+            asked=asked(plan),
         )
         marks = ",".join("?" * len(_COLUMNS))
         with closing(self._connect(create=True)) as db, db:
@@ -154,12 +164,14 @@ class Journal:
         return row
 
     def mark(self, run: str, status: Status, reason: str = "", **fields: Any) -> None:
-        """Move the run to `status`: a row and an event."""
-        now = time.time()
+        """Move the run to `status`: a row and an event, of now or of when it `ended`."""
+        now = fields.get("ended") or time.time()
         if status is Status.RUNNING:
             fields.setdefault("started", now)
         if status.over:
             fields.setdefault("ended", now)
+        if status is Status.SUCCEEDED:
+            fields["cost"] = self._cost(run, now)
         self.update(run, status=status, reason=reason, **fields)
         attempt = fields.get("attempt", 0)
         self.append(run, Event("status", {"status": status, "reason": reason}, now, attempt))
@@ -217,6 +229,12 @@ class Journal:
         )
         return found[0] if found else None
 
+    def history(self, recipe: str, limit: int = 128) -> list[Past]:
+        """What the newest runs of a recipe that succeeded were asked, and what they cost."""
+        query = "SELECT asked, cost, ended FROM runs WHERE recipe=? AND cost<>'{}' "
+        rows = self._read(query + "ORDER BY ended DESC LIMIT ?", [recipe, limit])
+        return [Past(json.loads(asked), json.loads(cost), ended) for asked, cost, ended in rows]
+
     def forget(self, run: str) -> None:
         """Remove the run's row and folder; `gc` finds by its name what a crash leaves of it."""
         gone = self.folder(run).with_name(f".gone-{run}")
@@ -238,13 +256,25 @@ class Journal:
         for event, _ in read_events(self.folder(run) / "events.jsonl", offset):
             yield event
 
+    def _cost(self, run: str, ended: float) -> dict[str, float]:
+        """What the run cost that ends now; nothing when its events do not say."""
+        started, file = self.run(run).started, self.folder(run) / "events.jsonl"
+        if started is None or not file.exists():
+            return {}
+        offset = max(0, file.stat().st_size - _LATE)
+        return cost((event for event, _ in read_events(file, offset)), started, ended)
+
     # ── sqlite ──
 
     def _select(self, clause: str, values: Sequence[Any]) -> list[Run]:
+        columns = ",".join(_COLUMNS)
+        return [_run(row) for row in self._read(f"SELECT {columns} FROM runs {clause}", values)]
+
+    def _read(self, query: str, values: Sequence[Any]) -> list[sqlite3.Row]:
         if not self.path.exists():
             return []
         with closing(self._connect()) as db:
-            return [_run(row) for row in db.execute(f"SELECT * FROM runs {clause}", values)]
+            return db.execute(query, values).fetchall()
 
     def _connect(self, create: bool = False) -> sqlite3.Connection:
         if create:
@@ -260,9 +290,7 @@ class Journal:
                     "upgrade turnaround, or set TURNAROUND_HOME to another folder",
                 )
             if version < SCHEMA:
-                db.execute("PRAGMA journal_mode=WAL")
-                db.executescript(_TABLE)
-                db.execute(f"PRAGMA user_version={SCHEMA}")
+                _make(db, version)
             db.execute("PRAGMA synchronous=NORMAL")
             return db
         except sqlite3.Error as error:
@@ -280,7 +308,11 @@ class EventFile:
 
     def append(self, *events: Event) -> None:
         """Add the events; OSError when the disk is full or gone."""
-        os.write(self._fd, "".join(to_json(event) + "\n" for event in events).encode())
+        self.write(*(to_json(event).encode() for event in events))
+
+    def write(self, *lines: bytes) -> None:
+        """Add events that are lines already: what a worker said needs no reading to be kept."""
+        os.write(self._fd, b"".join(line + b"\n" for line in lines))
 
     def __enter__(self) -> EventFile:
         return self
@@ -308,6 +340,16 @@ def read_events(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
 def new_id(recipe: str) -> str:
     """A name for a run that can be typed: the recipe's, and five letters (29 million)."""
     return f"{recipe}-{''.join(secrets.choice(_ALPHABET) for _ in range(5))}"
+
+
+def _make(db: sqlite3.Connection, version: int) -> None:
+    """Tables and indexes of this format, in a journal that is new or of an earlier one."""
+    db.execute("PRAGMA journal_mode=WAL")
+    for column in _ADDED.get(version, ()):
+        with suppress(sqlite3.OperationalError):  # somebody else did it at the same moment
+            db.execute(f"ALTER TABLE runs ADD COLUMN {column} TEXT NOT NULL DEFAULT '{{}}'")
+    db.executescript(_TABLE)
+    db.execute(f"PRAGMA user_version={SCHEMA}")
 
 
 def _run(row: sqlite3.Row) -> Run:

@@ -5,7 +5,8 @@ plan = make(config, facts)      # pure: no file is read, no clock, no environmen
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+import math
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import PurePath
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -13,7 +14,18 @@ from urllib.parse import urlsplit
 from turnaround.config import Config
 from turnaround.errors import PlanError
 from turnaround.signature import signature
-from turnaround.spec import Cluster, Data, Inventory, Layout, Place, Plan, Tracking
+from turnaround.spec import (
+    DEGREES,
+    Cluster,
+    Data,
+    Inventory,
+    Layout,
+    Place,
+    Plan,
+    Tracking,
+    Update,
+    from_dict,
+)
 
 
 @dataclass(frozen=True)
@@ -30,18 +42,19 @@ def make(config: Config, facts: Facts) -> Plan:
     """The Plan; PlanError when the words are right, but what they ask for cannot be."""
     device = _device(config.cluster.device, facts.inventory)
     layout = _layout(config.layout, device, facts.inventory)
+    update = _update(config.update, layout, facts.inventory.count(device))
     _check_budget(config)
-    _check_batch(config, layout)
+    _check_batch(config, layout, update)
     plan = Plan(
         recipe=config.recipe,
         data=facts.data,
         optim=config.optim,
         layout=layout,
-        update=config.update,
+        update=update,
         budget=config.budget,
         evaluate=config.evaluate,
         checkpoint=config.checkpoint,
-        cluster=_cluster(config.cluster, device, layout, facts.inventory),
+        cluster=_cluster(config.cluster, device, layout, update, facts.inventory),
         tracking=_tracking(config.tracking, facts.place.project),
         place=facts.place,
         signature="",
@@ -57,8 +70,8 @@ def make(config: Config, facts: Facts) -> Plan:
 def science(plan: Plan) -> dict[str, Any]:
     """What makes a run that run and no other; the signature is the hash of this.
 
-    An exact layout and update, name, tags, cluster, tracking and checkpoints do not count. Under
-    a budget of time the devices decide how far it gets, so they do.
+    An exact layout and update, name, tags, cluster, tracking and checkpoints do not count; an
+    inexact update does. Under a budget of time the devices decide how far it gets, so they do.
     """
     counts = {
         "recipe": asdict(plan.recipe),
@@ -71,6 +84,8 @@ def science(plan: Plan) -> dict[str, Any]:
         "precision": plan.precision,
         "turnaround": plan.version.split(".")[:2],
     }
+    if not plan.update.exact:
+        counts["update"] = asdict(plan.update)
     if plan.budget.time is not None:
         counts |= {"layout": asdict(plan.layout), "device": plan.cluster.device}
     return counts
@@ -89,40 +104,147 @@ def _device(asked: Literal["auto", "cpu", "cuda"], inventory: Inventory) -> Lite
 
 
 def _layout(asked: Layout, device: str, inventory: Inventory) -> Layout:
-    """The layout with its degrees; `ddp` alone takes every device, and at least two."""
-    have = inventory.count(device)
-    if asked.name == "single" and asked.devices > 1:
-        degree = f"layout.replicate={asked.replicate}"
-        raise PlanError(
-            f"{degree} asks for {asked.devices} devices, but layout=single is one",
-            f"layout=ddp {degree}",
-        )
-    alone = max(2, have) if asked.name == "ddp" else 1
-    layout = replace(asked, replicate=asked.replicate or alone)
+    """The layout with all its degrees; `ddp` and `fsdp` alone take every device, at least two."""
+    have, takes = inventory.count(device), DEGREES[asked.name]
+    _check_degrees(asked)
+    alone = {takes[0]: max(2, have)} if asked.name in ("ddp", "fsdp") else {}
+    degrees = {name: getattr(asked, name) or alone.get(name, 1) for name in takes}
+    layout = from_dict(Layout, asdict(asked) | degrees)
     if layout.devices > have:
         kind = "GPU" if device == "cuda" else "CPU core"
         found = f"there is 1 ({kind})" if have == 1 else f"there are {have} ({kind}s)"
+        fits = have * degrees[takes[0]] // layout.devices
         raise PlanError(
-            f"layout={layout.name} with layout.replicate={layout.replicate} needs "
-            f"{layout.devices} devices, but {found}",
-            f"layout.replicate={have}" if have > 1 else "layout=single",
+            f"layout={layout.name} with {_words(degrees)} needs {layout.devices} devices, "
+            f"but {found}",
+            f"layout.{takes[0]}={fits}" if fits > 1 else "layout=single",
         )
     return layout
 
 
+def _check_degrees(asked: Layout) -> None:
+    """Nothing is asked of a layout that it would ignore, and all that it cannot guess."""
+    takes = DEGREES[asked.name]
+    names = [field.name for field in fields(asked) if field.name in _AXES]
+    given = {name: degree for name in names if (degree := getattr(asked, name)) is not None}
+    if asked.name == "single" and asked.devices > 1:
+        message = f"{_words(given)} asks for {asked.devices} devices, but layout=single is one"
+        raise PlanError(message, _taking(given))
+    if ignored := {name: n for name, n in given.items() if n > 1 and name not in takes}:
+        message = f"layout={asked.name} has no {_words(ignored)}, only {' and '.join(takes)}"
+        raise PlanError(message, _taking(given))
+    needs = {"hsdp": takes, "tensor": takes[:1], "pipeline": takes[:1]}.get(asked.name, ())
+    if missing := [name for name in needs if name not in given]:
+        wants = " and ".join(f"layout.{name}" for name in missing)
+        raise PlanError(f"layout={asked.name} needs {wants}", _words(dict.fromkeys(missing, 2)))
+
+
+_AXES = {axis for degrees in DEGREES.values() for axis in degrees}
+
+
+def _taking(degrees: dict[str, int]) -> str:
+    """The words for the first layout that takes most of these degrees."""
+    wanted = {name for name, degree in degrees.items() if degree > 1}
+    shelf = [name for name in DEGREES if name != "single"]
+    best = max(shelf, key=lambda name: len(wanted & {*DEGREES[name]}))
+    taken = {name: degree for name, degree in degrees.items() if name in DEGREES[best]}
+    return f"layout={best} {_words(taken)}"
+
+
+def _words(degrees: dict[str, int]) -> str:
+    return " ".join(f"layout.{name}={degree}" for name, degree in degrees.items())
+
+
 def _cluster(
-    asked: Cluster, device: Literal["cpu", "cuda"], layout: Layout, inventory: Inventory
+    asked: Cluster,
+    device: Literal["cpu", "cuda"],
+    layout: Layout,
+    update: Update,
+    inventory: Inventory,
 ) -> Cluster:
-    return replace(asked, device=device, threads=asked.threads or threads(layout, inventory))
+    workers = layout.devices * (update.groups or 1)
+    return replace(asked, device=device, threads=asked.threads or threads(workers, inventory))
 
 
-def threads(layout: Layout, inventory: Inventory) -> int:
+def threads(workers: int, inventory: Inventory) -> int:
     """Threads of each worker: its share of half the cores, at most four.
 
     The other half is for everything else: a small LSTM with two threads on two busy cores was 10 to
     100 times slower than with one.
     """
-    return max(1, min(4, inventory.cpus // (2 * layout.devices)))
+    return max(1, min(4, inventory.cpus // (2 * workers)))
+
+
+# ── groups ──
+
+_GROUPS = ("backup", "async", "hybrid", "local")
+_OF = {  # which updates have a use for a knob; those not listed are everybody's
+    "groups": _GROUPS,
+    "compress": ("sync", "async", "hybrid"),
+    "every": ("local", "async", "hybrid"),
+    "outer_lr": ("local",),
+    "outer_momentum": ("local",),
+    "spares": ("backup",),
+    **dict.fromkeys(("pull", "warm", "bound", "stale_lr", "shards"), ("async", "hybrid")),
+}
+
+
+def _update(asked: Update, layout: Layout, have: int) -> Update:
+    """The update with its number of groups; where nobody says, as many as fit, at least two."""
+    _check_knobs(asked)
+    _check_fit(asked, layout)
+    if asked.name == "sync":
+        return replace(asked, groups=1)
+    fits = have // layout.devices
+    update = replace(asked, groups=asked.groups or max(2, fits))
+    groups, devices = update.groups or 1, layout.devices
+    if groups == 1 and (devices == 1 or update.name != "hybrid"):
+        raise PlanError(
+            f"update={asked.name} with update.groups=1 has nobody to agree with",
+            "update.groups=2 or more, or update=sync",
+        )
+    if groups * devices > have:
+        least = "update=sync" if layout.name != "ddp" or have < 2 * groups else ""
+        raise PlanError(
+            f"update={asked.name} with update.groups={groups}, each layout={layout.name} on "
+            f"{devices}, needs {groups * devices} devices, but there are {have}",
+            f"update.groups={fits}" if fits > 1 else least or f"layout.replicate={have // groups}",
+        )
+    _check_groups(update)
+    return update
+
+
+def _check_knobs(asked: Update) -> None:
+    """Nothing is asked of an update that it would ignore."""
+    for knob in fields(asked):
+        value, users = getattr(asked, knob.name), _OF.get(knob.name, (asked.name,))
+        plain = value == knob.default or (knob.name == "groups" and value == 1)
+        if not plain and asked.name not in users:
+            message = f"update.{knob.name}={value} means nothing to update={asked.name}"
+            raise PlanError(message, f"update={users[0]}, or leave it out")
+
+
+def _check_fit(asked: Update, layout: Layout) -> None:
+    """The update can work with groups that lie like this."""
+    if asked.name == "async" and layout.devices > 1:
+        message = f"update=async has groups of one device, but layout={layout.name} has more"
+        raise PlanError(message, "update=hybrid")
+    if asked.name == "backup" and layout.name not in ("single", "ddp"):
+        message = f"update=backup drops whole gradients, but layout={layout.name} cuts them up"
+        raise PlanError(message, "layout=ddp, or update=hybrid")
+    if asked.name == "sync" and asked.compress != "none" and layout.name not in ("single", "ddp"):
+        message = f"update.compress={asked.compress} is not made for layout={layout.name}"
+        raise PlanError(message, "layout=ddp, or update.compress=none")
+
+
+def _check_groups(update: Update) -> None:
+    groups, every = update.groups or 1, update.every or 1
+    if update.name == "backup" and update.spares >= groups:
+        message = f"update.spares={update.spares} leaves none of {groups} groups to wait for"
+        raise PlanError(message, f"update.spares={groups - 1} or fewer")
+    if update.pull and update.pull % every:
+        message = f"update.pull={update.pull} is no multiple of update.every={every}"
+        raise PlanError(message, f"update.pull={math.ceil(update.pull / every) * every}")
 
 
 # ── what else cannot be ──
@@ -134,14 +256,30 @@ def _check_budget(config: Config) -> None:
         raise PlanError("no budget: the run would not end", "budget.steps=1000 or budget.time=20m")
 
 
-def _check_batch(config: Config, layout: Layout) -> None:
-    pieces = layout.devices * config.update.accumulate
-    if config.data.batch < pieces:
+def _check_batch(config: Config, layout: Layout, update: Update) -> None:
+    batch, accumulate = config.data.batch, config.update.accumulate
+    readers = layout.readers * (1 if update.apart else update.groups or 1)
+    pieces = readers * accumulate
+    cut = f"{pieces}: {readers} devices, update.accumulate={accumulate}"
+    if batch < pieces:
+        message = f"data.batch={batch} cannot be cut in {cut}"
+        raise PlanError(message, f"data.batch={pieces} or more")
+    if layout.name == "pipeline":
+        _check_pipeline(batch, pieces, accumulate, layout.pipeline or 1)
+
+
+def _check_pipeline(batch: int, pieces: int, accumulate: int, stages: int) -> None:
+    """Micro-batches fill the stages, and are all of one size."""
+    if accumulate < stages:
         raise PlanError(
-            f"data.batch={config.data.batch} cannot be cut in {pieces}: {layout.devices} devices, "
-            f"update.accumulate={config.update.accumulate}",
-            f"data.batch={pieces} or more",
+            f"layout.pipeline={stages} needs {stages} micro-batches or more to fill its stages, "
+            f"but update.accumulate={accumulate}",
+            f"update.accumulate={4 * stages}",
         )
+    if batch % pieces:
+        message = f"data.batch={batch} cannot be cut in {pieces} of one size"
+        near = round(batch / pieces) * pieces
+        raise PlanError(f"{message}, as layout=pipeline needs them", f"data.batch={near}")
 
 
 def _tracking(asked: Tracking, project: str) -> Tracking:

@@ -106,25 +106,67 @@ class Optim:
     clip: Amount | None = None  # global gradient norm
 
 
+DEGREES = {  # of each layout, its own first; the others make products
+    "single": ("replicate",),
+    "ddp": ("replicate",),
+    "fsdp": ("shard",),
+    "hsdp": ("shard", "replicate"),
+    "tensor": ("tensor", "shard", "replicate"),
+    "pipeline": ("pipeline", "replicate"),
+}
+
+
 @dataclass(frozen=True)
 class Layout:
     """How one synchronous group lies on devices: degrees of a mesh."""
 
-    name: Literal["single", "ddp"] = "single"
+    name: Literal["single", "ddp", "fsdp", "hsdp", "tensor", "pipeline"] = "single"
     replicate: Count | None = None  # copies; none: one, or under ddp every device of the machine
+    shard: Count | None = None  # parts of each parameter; none: one, or under fsdp every device
+    tensor: Count | None = None  # parts of each layer's work, along the recipe's `cuts`
+    pipeline: Count | None = None  # stages, one after another; micro-batches: update.accumulate
+    activation_checkpointing: bool = False  # compute activations again in backward: less memory
+    compile: bool = False  # by torch.compile, which takes tens of seconds the first time
 
     @property
     def devices(self) -> int:
         """Product of the degrees."""
-        return self.replicate or 1
+        return self.readers * (self.tensor or 1) * (self.pipeline or 1)
+
+    @property
+    def readers(self) -> int:
+        """Devices, or groups of them, that read different examples."""
+        return (self.replicate or 1) * (self.shard or 1)
 
 
 @dataclass(frozen=True)
 class Update:
-    """How gradients become the next parameters."""
+    """How gradients become the next parameters, and how groups of devices agree on them."""
 
-    name: Literal["sync"] = "sync"
+    name: Literal["sync", "backup", "async", "hybrid", "local"] = "sync"
     accumulate: Count = 1  # micro-batches per device and step
+    groups: Count | None = None  # each a layout of its own; none: 1 under sync, else all that fit
+    compress: Literal["none", "fp16", "bf16"] = "none"  # of gradients that travel
+    every: Count | None = None  # steps between agreements: 50 under local, else 1
+    pull: Count | None = None  # async, hybrid: steps between fetches of parameters; none: every
+    outer_lr: Amount = 0.7  # local: of the step along the groups' mean change
+    outer_momentum: Momentum = 0.9  # local: Nesterov's; 0 with outer_lr=1 is federated averaging
+    spares: Annotated[int, Ge(0)] = 1  # backup: how many of the groups a step does not wait for
+    warm: Annotated[int, Ge(0)] = 0  # async, hybrid: steps of the first group alone
+    bound: Count | None = None  # async, hybrid: how many pushes the fastest may lead the slowest by
+    stale_lr: bool = False  # async, hybrid: divide the learning rate by the gradient's staleness
+    shards: Count = 1  # async, hybrid: parts of the parameters that are served side by side
+    straggle: Annotated[float, Ge(0)] = 0.0  # mean seconds of a random delay put before each step
+
+    @property
+    def exact(self) -> bool:
+        """It draws the curve of one device."""
+        return self.name == "sync" and self.compress == "none"
+
+    @property
+    def apart(self) -> bool:
+        """Groups go on without those that were lost, all but the first."""
+        return self.name in ("async", "hybrid")
 
 
 @dataclass(frozen=True)
@@ -219,6 +261,16 @@ class Plan:
         """The MLflow experiment."""
         return self.tracking.experiment or self.recipe.name
 
+    @property
+    def devices(self) -> int:
+        """Groups times the devices of each; a process on every one."""
+        return (self.update.groups or 1) * self.layout.devices
+
+    @property
+    def vital(self) -> int:
+        """How many of the first ranks the run cannot go on without."""
+        return self.layout.devices if self.update.apart else self.devices
+
 
 @dataclass(frozen=True)
 class Inventory:
@@ -255,7 +307,7 @@ class Event:
 
     kind        data
     status      status, reason
-    spans       began, rows {row: seconds}         (of the command line, before there was a run)
+    spans       began, rows {row: seconds}, words  (of the command line, before there was a run)
     worker      pid, host, device, threads        (a rank came up)
     metrics     step, epoch, split, values {name: number}, examples, seconds (of training)
     progress    step, steps (planned or none), examples, rate (examples/s), loss
@@ -289,7 +341,16 @@ def to_dict(value: Any) -> dict[str, Any]:
 
 def to_json(value: Any) -> str:
     """One line of JSON from which `from_json` makes an equal value."""
-    return json.dumps(to_dict(value), allow_nan=True)
+    return _encode(vars(value))  # 6 µs an event; `asdict` copies it first: 28 µs
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(value):
+        return vars(value)
+    raise TypeError(f"{type(value).__name__} is nothing that JSON knows")
+
+
+_encode = json.JSONEncoder(default=_fields).encode
 
 
 def from_dict(cls: type[T], fields: dict[str, Any]) -> T:

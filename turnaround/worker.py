@@ -34,6 +34,7 @@ from turnaround.engine.checkpoint import Checkpoints
 from turnaround.engine.clock import Clock
 from turnaround.engine.data import Feed
 from turnaround.engine.failure import Signalled, explain, unsound
+from turnaround.engine.metrics import Mean
 from turnaround.engine.pace import Pace
 from turnaround.engine.recipe import Recipe, load
 from turnaround.engine.report import Curve, Point, Report
@@ -98,12 +99,12 @@ def _train(
         report.event("worker", **here, threads=torch.get_num_threads())
         with clock("build"):
             parts = assemble(plan, assignment, world, report, wish)
-            loop.rehearse(parts, plan.evaluate.score)
+            parts.feed.numbers(0)  # reads the train split: no step should wait for it
         wish.defer()
         now = loop.fit(parts)
         with clock("finish"):
             loop.finish(parts, now)
-            world.meet()
+            parts.world.meet()
 
 
 def assemble(
@@ -111,31 +112,38 @@ def assemble(
 ) -> loop.Parts:
     """One of each, as the plan says."""
     folder, warn = Path(assignment.folder), report.warning
-    layout = _room("layouts", plan.layout.name if world.size > 1 else "single").Layout(world)
+    group = world.split(plan.layout.devices)
+    layout = _room("layouts", plan.layout.name if group.size > 1 else "single").Layout(
+        group, plan.layout
+    )
+    kind = _room("updates", plan.update.name).Update
     with report.clock("import"):
         recipe = _recipe(plan, folder, Path(assignment.code))
     world.seed(plan.seed)
-    model = layout.wrap(recipe.model())
-    optimizer = optim.make(plan.optim, layout.whole(model).parameters())
+    model = layout.wrap(recipe.model(), recipe)
+    optimizer = optim.make(plan.optim, layout.parameters(model).values())
     compute = precision.named(plan.precision).compute
-    feed = Feed(recipe, plan, world, layout.reader())
+    feed = Feed(recipe, plan, world, kind.reader(world, layout))
+    scale = optim.Scale(optimizer, plan.optim.clip, layout.norm, divided=feed.whole)
+    update = kind(plan, world, layout, model, optimizer, scale)
 
     def blame(point: Point) -> str:
-        return unsound(layout.whole(model), feed.numbers(point.examples - feed.size))
+        return unsound(layout.parameters(model), feed.numbers(point.examples - feed.size))
 
     return loop.Parts(
         recipe=recipe,
-        world=world,
+        world=update.world,
         layout=layout,
         model=model,
-        update=_room("updates", plan.update.name).Update(optimizer, plan.optim.clip),
+        update=update,
         feed=feed,
-        pace=Pace(plan),
+        pace=Pace(plan, update.judges),
         checkpoints=Checkpoints(folder / "checkpoints", plan.checkpoint.keep, warn),
         report=report,
         clock=report.clock,
         curve=Curve(report, world.device, _steps(plan), blame),
         compute=functools.partial(compute, world.device.type),
+        weigh=Mean.divided if feed.whole else Mean.summed,
         rate=functools.partial(optim.rate, plan.optim),
         limit=plan.evaluate.limit,
         stopping=stopping,
@@ -151,7 +159,7 @@ def _recipe(plan: Plan, folder: Path, code: Path) -> Recipe[Any]:
 
 def _room(shelf: str, name: str) -> Any:
     """The module of a layout or an update."""
-    module = "base" if name == "single" else name
+    module = {"single": "base", "async": "hybrid"}.get(name, name)
     return importlib.import_module(f"turnaround.engine.{shelf}.{module}")
 
 

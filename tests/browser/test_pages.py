@@ -214,4 +214,5 @@ def test_the_page_of_a_run_says_what_came_out_of_it(
     shown(
         browser, "high", "Finished", "test/bleu 0.875, valid/bleu 0.9 after 100 steps", "seq2seq.py"
     )
+    shown(browser, "wall/compute", "10.5")
     browser.save_screenshot(str(pictures / "run.png"))

@@ -80,7 +80,7 @@ def test_a_run_under_way_says_how_far_it_is(journal, submit, training, plan) -> 
     journal.append(RUN, *training())
     run = journal.run(RUN)
     assert closing(journal, run, latest(journal, run, plan.budget)) == (
-        "seq2seq-aaaaa RUNNING: step 1,620, 103,680 examples, 48s left\n"
+        "seq2seq-aaaaa RUNNING: step 1,620, 103,680 examples, 56s left (39s–1m20s)\n"
         "\n"
         "  valid  loss 0.6412  bleu 71.31\n"
         "\n"

@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 from turnaround.cli.lines import Lines
 from turnaround.cli.progress import Progress
+from turnaround.forecast.eta import Forecast
 from turnaround.spec import Budget, Event
 
 MakeEvent = Callable[..., Event]
@@ -36,13 +37,16 @@ def test_each_thing_that_matters_is_a_line(
 
 def test_in_between_one_line_in_five_seconds(event: MakeEvent) -> None:
     out, clock = io.StringIO(), Clock()
-    view = Lines("seq2seq-aaaaa", Progress(Budget(steps=300)), out, clock)
+    forecast = Forecast({"goal": {"steps": 300}}, list, now=0.0)
+    view = Lines("seq2seq-aaaaa", Progress(Budget(steps=300), forecast), out, clock)
+    view.take(event("status", status="RUNNING", reason=""))
     for step in range(0, 300, 10):
         view.take(event("progress", step=step, steps=300, examples=step * 64, rate=640.0, loss=2.0))
         clock.now += 0.5
     assert out.getvalue() == (
-        "step 100/300  33%  loss 2  640 examples/s  20s left\n"
-        "step 200/300  67%  loss 2  640 examples/s  10s left\n"
+        "seq2seq-aaaaa RUNNING\n"
+        "step 100/300  33%  loss 2  640 examples/s  23s left (16–32s)\n"
+        "step 200/300  67%  loss 2  640 examples/s  12s left (8.2–18s)\n"
     )
 
 

@@ -1,5 +1,6 @@
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from rich.console import Console
 
 from turnaround.cli.live import Screen
 from turnaround.cli.progress import Progress
+from turnaround.forecast.eta import Forecast
 from turnaround.spec import Budget, Event
 
 MakeEvent = Callable[..., Event]
@@ -19,9 +21,11 @@ def picture(event: MakeEvent, training: Callable[[], list[Event]]) -> Callable[.
 
     def draw(width: int, *more: Event, so_far: list[Event] | None = None) -> str:
         console = Console(file=io.StringIO(), width=width, force_terminal=False, color_system=None)
-        screen = Screen("seq2seq-aaaaa", Progress(Budget(steps=3000)), FOLDER, console)
+        forecast = Forecast({"goal": {"steps": 3000}}, list, now=0.0)
+        screen = Screen("seq2seq-aaaaa", Progress(Budget(steps=3000), forecast), FOLDER, console)
         started = event("status", status="RUNNING", reason="")
-        for one in [started, *(training() if so_far is None else so_far), *more]:
+        past = training() if so_far is None else so_far
+        for one in [started, *(replace(old, time=started.time + 72) for old in past), *more]:
             screen.take(one)
         screen._clock = lambda: started.time + 72
         console.print(screen)
@@ -33,7 +37,7 @@ def picture(event: MakeEvent, training: Callable[[], list[Event]]) -> Callable[.
 def test_a_run_half_through_is_one_picture(picture: Callable[..., str], event: MakeEvent) -> None:
     assert picture(72, event("warning", message="rank 1 is slow")) == (
         "seq2seq-aaaaa  RUNNING  1m12s\n"
-        "━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸                            54%  48s left\n"
+        "━━━━━━━━━━━━━━━━━━━━━━━━                       54%  56s left (39s–1m20s)\n"
         "step 1,620/3,000  loss 0.8131  1,834 examples/s  epoch 2.0\n"
         "valid at 1,500: loss 0.6412  bleu 71.31  best at 1,500\n"
         "! rank 1 is slow\n"
@@ -46,7 +50,7 @@ def test_forty_columns_are_enough(picture: Callable[..., str]) -> None:
     assert max(map(len, lines)) <= 40
     assert lines == [
         "seq2seq-aaaaa  RUNNING  1m12s",
-        "━━━━━━━━━━━━━╸             54%  48s left",
+        "━━━━━━━━━━━━━╸             54%  56s left",
         "step 1,620/3,000  loss 0.8131",
         "1,834 examples/s  epoch 2.0",
         "valid at 1,500: loss 0.6412  bleu 71.31",

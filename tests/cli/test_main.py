@@ -33,6 +33,7 @@ def test_help_lists_every_verb_in_its_group(ask) -> None:
         "  show      everything about one run\n"
         "  logs      what a run's processes printed\n"
         "  watch     attach the live view to a run\n"
+        "  why       say what to change: slow, waiting or failed\n"
         "  try       use a trained model from standard input\n"
         "  ui        open the MLflow pages of this project's runs\n"
         "\n"
@@ -73,7 +74,7 @@ def test_a_word_that_is_no_verb_names_near_ones(ask) -> None:
     assert said.err == (
         "ConfigError: turnaround rn is not one of the verbs\n"
         "  → did you mean run or rm?  (complete, doctor, down, gc, logs, ls, plan, recipes, resume,"
-        " rm, run, show, stop, try, ui, up, watch)\n"
+        " rm, run, show, stop, try, ui, up, watch, why)\n"
     )
 
 

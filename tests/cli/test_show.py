@@ -5,7 +5,7 @@ from datetime import datetime
 from turnaround.cli import plan as plans
 from turnaround.journal import Journal
 from turnaround.signature import signature
-from turnaround.spec import Tracking
+from turnaround.spec import Status, Tracking
 
 URI = "sqlite:////project/mlflow.db"
 
@@ -40,6 +40,18 @@ def test_json_holds_row_plan_and_numbers(ask, trained, journal: Journal) -> None
     assert told["values"]["test/bleu"] == 70.04
     assert told["folder"] == str(journal.folder("seq2seq-aaaaa"))
     assert (told["status"], told["exit_code"], told["step"]) == ("SUCCEEDED", 0, 3000)
+
+
+def test_json_tells_where_the_time_of_each_attempt_went(
+    ask, submit, journal: Journal, event
+) -> None:
+    run = submit("seq2seq-aaaaa", Status.RUNNING)
+    word = {"step": 9, "began": run.started, "rows": {"compute": 1.5, "data": 0.5}}
+    journal.append(run.id, event("ledger", **word))
+    told = json.loads(ask("show", run.id, "--json").out)
+    (first,) = told["attempts"]
+    assert (first["attempt"], first["time"]) == (1, told["time"])
+    assert first["time"]["compute"] == told["device_seconds"]["compute"] == 1.5
 
 
 def test_what_mlflow_has_not_got_is_told(ask, trained, journal: Journal, plan) -> None:

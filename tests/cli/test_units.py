@@ -56,3 +56,17 @@ def test_the_home_folder_is_written_as_a_tilde(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HOME", "/home/ada")
     assert units.short(Path("/home/ada/x/y")) == "~/x/y"
     assert units.short(Path("/srv/x")) == "/srv/x"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (28, 45, "28–45s"),
+        (0.84, 1.2, "0.8–1.2s"),
+        (8, 12, "8.0–12s"),
+        (55, 80, "55s–1m20s"),
+        (3600, 3601, "1h00m"),
+    ],
+)
+def test_an_interval_says_its_unit_once(low: float, high: float, told: str) -> None:
+    assert units.interval(low, high) == told

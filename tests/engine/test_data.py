@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
@@ -80,9 +81,8 @@ def test_ranks_share_a_batch_without_gap_or_double() -> None:
 
 def test_two_ranks_make_the_pieces_of_one_that_accumulates_twice() -> None:
     (first,), (second,) = feed(0, 2).pieces(6), feed(1, 2).pieces(6)
-    pieces = feed(update=Update(accumulate=2)).pieces(6)
+    pieces = list(feed(update=Update(accumulate=2)).pieces(6))
     assert [piece.batch for piece in pieces] == [first.batch, second.batch]
-    assert [piece.key for piece in pieces] == [first.key, second.key]
     assert [piece.last for piece in pieces] == [False, True]
     assert (first.last, second.last) == (True, True)
 
@@ -113,7 +113,17 @@ def test_a_limited_evaluation_looks_all_over_the_split() -> None:
 
 def test_training_on_nothing_is_an_error() -> None:
     with pytest.raises(DataError, match="the train split has no examples"):
-        feed(count=0).pieces(0)
+        next(feed(count=0).pieces(0))
+
+
+def test_what_is_drawn_with_a_piece_follows_from_its_place_and_number() -> None:
+    def drawn(rank: int, ranks: int, update: Update) -> list[tuple[float, float]]:
+        pieces = feed(rank, ranks, update=update).pieces(6)
+        return [(torch.rand(()).item(), random.random()) for _ in pieces]
+
+    alone = drawn(0, 1, Update(accumulate=2))
+    assert alone == drawn(0, 2, Update()) + drawn(1, 2, Update())
+    assert len(set(alone)) == 2
 
 
 def test_the_epoch_counts_corpora_seen() -> None:

@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.engine.spread import LAYOUTS, PRODUCTS, exact, layout, plan_for, slow, spelled
 from tests.engine.trials import Gang, Told, train, trial_plan
-from turnaround.engine import layouts, updates
-from turnaround.spec import Data, Layout, Optim, Plan, Recipe, Update
+from turnaround.engine import updates
+from turnaround.spec import Data, Evaluate, Layout, Optim, Plan, Recipe, Update
 
-
-def exact(shelf: ModuleType, kind: str) -> Iterator[str]:
-    """The names on a shelf whose class says that it is exact."""
-    for module in pkgutil.iter_modules(shelf.__path__):
-        found = importlib.import_module(f"{shelf.__name__}.{module.name}")
-        if getattr(found, kind).exact and module.name != "base":
-            yield module.name
-
-
-LAYOUTS = list(exact(layouts, "Layout"))
 UPDATES = list(exact(updates, "Update"))
 # Tolerances of the losses, relative. In fp32 the first steps of Adagrad amplify rounding.
 CASES: dict[str, tuple[float, dict[str, Any]]] = {
     "fp64": (1e-9, {"precision": "fp64", "optim": Optim("sgd", lr=0.5)}),
     "fp64 clipped": (1e-9, {"precision": "fp64", "optim": Optim("adam", lr=0.01, clip=0.1)}),
-    "fp64 in buckets": (1e-9, {"precision": "fp64", "data": Data(batch=10, bucket=4)}),
+    "fp64 in buckets": (1e-9, {"precision": "fp64", "data": Data(batch=12, bucket=4)}),
     "fp32 sgd": (1e-6, {"optim": Optim("sgd", lr=0.5)}),
     "fp32 adam": (1e-6, {"optim": Optim("adam", lr=0.01)}),
     "fp32 adagrad": (5e-5, {"optim": Optim("adagrad", lr=0.1)}),
 }
+ROOT = Path(__file__).parents[2]
+SMALL: dict[str, dict[str, Any]] = {
+    "lm": {"sentences": 300, "context": 16, "width": 32, "layers": 4},
+    "seq2seq": {"examples": 300, "width": 16, "tokens": 200, "beam": 1},
+}
+CLIPPED = CASES["fp64 clipped"][1]
 
 
 def agree(one: Told, two: Told, tolerance: float) -> None:
     """Every loss and score of both is the same, but for rounding."""
-    assert (one.code, two.code) == (0, 0), (one.events[-1], two.events[-1])
+    assert (one.code, two.code) == (0, 0), (one.of("error"), two.of("error"))
     assert len(one.curve()) == 40
     assert two.curve() == pytest.approx(one.curve(), rel=tolerance)
     assert two.curve("norm") == pytest.approx(one.curve("norm"), rel=max(tolerance, 1e-5))
@@ -52,22 +45,63 @@ def agree(one: Told, two: Told, tolerance: float) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("update", UPDATES)
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == "ddp" else [slow]) for n in LAYOUTS]
+)
 def test_two_devices_draw_the_curve_of_one(
-    layout: str, update: str, case: str, tmp_path: Path
+    name: str, update: Any, case: str, tmp_path: Path
 ) -> None:
     tolerance, changes = CASES[case]
-    plan = trial_plan(update=Update(update), **changes)  # type: ignore[arg-type]  # found by name
-    spread = replace(plan, layout=Layout(layout, 2))  # type: ignore[arg-type]  # found by name
-    two, _ = Gang(spread, tmp_path / "two").wait()
+    accumulate = 2 if name == "pipeline" else 1
+    plan = plan_for(name, update=Update(update, accumulate), **changes)
+    two, *_ = Gang(replace(plan, layout=layout(name)), tmp_path / "two").wait()
     agree(train(plan, tmp_path / "one"), two, tolerance)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_accumulating_devices_draw_the_curve_of_one(layout: str, tmp_path: Path) -> None:
-    plan = trial_plan(precision="fp64")
-    spread = replace(plan, layout=Layout(layout, 2), update=Update(accumulate=3))  # type: ignore[arg-type]  # found by name
-    two, _ = Gang(spread, tmp_path / "two").wait()
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_accumulating_devices_draw_the_curve_of_one(name: str, tmp_path: Path) -> None:
+    plan = plan_for(name, **CLIPPED)
+    spread = replace(plan, layout=layout(name), update=Update(accumulate=3))
+    two, *_ = Gang(spread, tmp_path / "two").wait()
+    agree(train(plan, tmp_path / "one"), two, 1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulate", [1, 4])
+@pytest.mark.parametrize("product", PRODUCTS, ids=spelled)
+def test_four_devices_draw_the_curve_of_one(
+    product: dict[str, Any], accumulate: int, tmp_path: Path
+) -> None:
+    plan = plan_for(product["name"], data=Data(batch=16), **CLIPPED)
+    if product["name"] == "pipeline" and accumulate < product["pipeline"]:
+        pytest.skip("stages that nothing fills")
+    spread = replace(plan, layout=Layout(**product), update=Update(accumulate=accumulate))
+    four, *_ = Gang(spread, tmp_path / "four").wait()
+    agree(train(plan, tmp_path / "one"), four, 1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "name"),
+    [
+        *(("lm", name) for name in LAYOUTS),
+        ("seq2seq", "ddp"),
+        ("seq2seq", "fsdp"),
+        ("seq2seq", "hsdp"),
+    ],
+)
+def test_a_shipped_recipe_draws_the_curve_of_one_device(
+    recipe: str, name: str, tmp_path: Path
+) -> None:
+    """By SGD: Adam and GPT-2's initial weights turn rounding in fp64 into 1e-8 in forty steps."""
+    plan = plan_for(name, precision="fp64", optim=Optim("sgd", lr=0.1, clip=1.0))
+    plan = replace(
+        plan,
+        recipe=Recipe(recipe, SMALL[recipe]),
+        place=replace(plan.place, project=str(ROOT), recipe_file=f"recipes/{recipe}.py"),
+        evaluate=Evaluate(every=20, limit=10),
+    )
+    two, *_ = Gang(replace(plan, layout=layout(name)), tmp_path / "two").wait()
     agree(train(plan, tmp_path / "one"), two, 1e-9)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
-from turnaround.engine.optim import make, rate, rescale
+from turnaround.engine.optim import Scale, make, rate
 from turnaround.spec import Optim
 
 NAMES = ["sgd", "momentum", "adam", "adamw", "adagrad"]
@@ -19,11 +19,20 @@ def rates(*shares: float, **spec: Any) -> list[float]:
     return [rate(Optim(lr=1.0, **spec), 10_000, share) for share in shares]
 
 
-def gradients(*values: float) -> list[Parameter]:
-    parameters = [Parameter(torch.zeros(())) for _ in values]
-    for parameter, value in zip(parameters, values, strict=True):
-        parameter.grad = torch.tensor(value)
-    return parameters
+def descent(
+    gradient: list[float], count: float, clip: float | None, divided: bool
+) -> tuple[float, list[float]]:
+    """The norm, and one step of plain descent from zero: the gradients that were used."""
+    parameters = [Parameter(torch.zeros(())) for _ in gradient]
+    for parameter, value in zip(parameters, gradient, strict=True):
+        parameter.grad = torch.tensor(value / count if divided else value)
+    optimizer = make(Optim("sgd", lr=1.0), parameters)
+    scale = Scale(optimizer, clip, divided=divided)
+    total = torch.tensor(count, dtype=torch.float64)
+    norm = scale.norm(total)
+    scale(total, lambda: norm)
+    optimizer.step()
+    return norm.item(), [-parameter.item() for parameter in parameters]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -68,17 +77,15 @@ def test_warm_up_rises_by_the_step_and_inverse_sqrt_falls_from_its_end() -> None
     assert found == pytest.approx([0.25, 0.5, 0.75, 1.0, math.sqrt(4 / 16)])
 
 
-def test_summed_gradients_become_those_of_the_mean() -> None:
-    parameters = gradients(6.0, 8.0)
-    norm = rescale(parameters, torch.tensor(2.0, dtype=torch.float64), clip=None)
-    assert norm.item() == 5.0
-    assert [p.grad.item() for p in parameters if p.grad is not None] == [3.0, 4.0]
+@pytest.mark.parametrize("divided", [False, True])
+def test_summed_gradients_become_those_of_the_mean(divided: bool) -> None:
+    assert descent([6.0, 8.0], 2.0, None, divided) == (5.0, [3.0, 4.0])
 
 
-def test_clipping_bounds_the_norm_of_the_mean() -> None:
-    parameters = gradients(6.0, 8.0)
-    norm = rescale(parameters, torch.tensor(2.0, dtype=torch.float64), clip=1.0)
-    assert norm.item() == 5.0
-    assert [p.grad.item() for p in parameters if p.grad is not None] == pytest.approx([0.6, 0.8])
-    rescale(parameters, torch.tensor(1.0, dtype=torch.float64), clip=2.0)
-    assert [p.grad.item() for p in parameters if p.grad is not None] == pytest.approx([0.6, 0.8])
+@pytest.mark.parametrize("divided", [False, True])
+def test_clipping_bounds_the_norm_of_the_mean(divided: bool) -> None:
+    norm, used = descent([6.0, 8.0], 2.0, 1.0, divided)
+    assert norm == 5.0
+    assert used == pytest.approx([0.6, 0.8])
+    _, used = descent([0.6, 0.8], 1.0, 2.0, divided)
+    assert used == pytest.approx([0.6, 0.8])

@@ -10,7 +10,10 @@ from turnaround.engine.report import Curve, Point, Report
 from turnaround.errors import NumericsError
 
 CPU = torch.device("cpu")
-ONE = torch.tensor(1.0)
+
+
+def one() -> torch.Tensor:
+    return torch.tensor(1.0)
 
 
 class Ear(list[dict[str, Any]]):
@@ -41,7 +44,7 @@ def steps(curve: Curve, clock: Clock, numbers: range, seconds: float) -> None:
     for step in numbers:
         clock.now += seconds
         point = Point(step, step / 10, 10 * step, clock.now, step / 1000, rate=0.1)
-        curve.add(point, torch.tensor([2.0 * step, 2.0]), ONE)
+        curve.add(point, torch.tensor([2.0 * step, 2.0]), one)
 
 
 def said(ear: Ear) -> list[int]:
@@ -101,8 +104,8 @@ def test_before_an_evaluation_the_last_step_is_a_point() -> None:
     ear, clock = Ear(), Clock()
     drawn = curve(ear, clock)
     steps(drawn, clock, range(101, 104), seconds=0.01)
-    drawn.settle()
-    drawn.settle()
+    drawn.settle(one)
+    drawn.settle(one)
     assert said(ear) == [101, 103]
     assert ear.of("metrics")[-1]["values"]["loss"] == 102.5  # of 102 and 103
 
@@ -111,7 +114,7 @@ def test_speed_leaves_out_the_time_of_an_evaluation() -> None:
     ear, clock = Ear(), Clock()
     drawn = curve(ear, clock)
     steps(drawn, clock, range(1, 3), seconds=0.5)
-    drawn.settle()
+    drawn.settle(one)
     clock.now += 1000
     steps(drawn, clock, range(3, 5), seconds=0.5)
     speeds = [point["values"].get("speed") for point in ear.of("metrics")]
@@ -136,7 +139,7 @@ def test_progress_is_told_twice_a_second() -> None:
 def test_a_number_that_is_not_finite_ends_it(loss: float, norm: float, what: str) -> None:
     drawn = curve(Ear(), Clock())
     with pytest.raises(NumericsError) as caught:
-        drawn.add(Point(7, 0, 0, 0, 0, 0), torch.tensor([loss, 1.0]), torch.tensor(norm))
+        drawn.add(Point(7, 0, 0, 0, 0, 0), torch.tensor([loss, 1.0]), lambda: torch.tensor(norm))
     assert caught.value.message == what
 
 
@@ -146,7 +149,28 @@ def test_a_device_is_read_one_step_late() -> None:
     drawn = Curve(Report(ear, 1, 0), torch.device("cuda"), 10, lambda point: "nobody", clock)
     for step in (1, 2):
         loss = torch.tensor([float(step), 1.0], device="cuda")
-        drawn.add(Point(step, 0, 0, 0, 0, 0), loss, torch.tensor(1.0, device="cuda"))
+        drawn.add(Point(step, 0, 0, 0, 0, 0), loss, lambda: torch.tensor(1.0, device="cuda"))
         assert said(ear) == list(range(1, step))
-    drawn.settle()
+    drawn.settle(one)
     assert said(ear) == [1, 2]
+
+
+def test_the_norm_is_asked_for_once_a_second() -> None:
+    asked: list[float] = []
+    drawn = curve(Ear(), clock := Clock())
+
+    def norm() -> torch.Tensor:
+        asked.append(clock.now)
+        return one()
+
+    for step in range(101, 131):
+        clock.now += 0.125
+        drawn.add(Point(step, 0, 0, 0, 0, 0), torch.ones(2), norm)
+    assert asked == [0.125, 1.125, 2.125, 3.125]
+
+
+def test_a_gradient_that_is_not_finite_is_found_before_the_parameters_are_saved() -> None:
+    drawn = curve(Ear(), Clock())
+    steps(drawn, Clock(), range(101, 104), seconds=0.01)
+    with pytest.raises(NumericsError, match="at step 103 the norm of the gradient is nan"):
+        drawn.settle(lambda: torch.tensor(float("nan")))

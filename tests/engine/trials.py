@@ -75,7 +75,7 @@ def assignment(home: Path, plan: Plan, **changes: Any) -> Assignment:
     folder = home / "runs" / "digits-22222"
     folder.mkdir(parents=True, exist_ok=True)
     whole = Assignment("digits-22222", str(folder), plan.place.project, attempt=1)
-    return replace(whole, size=plan.layout.devices, **changes)
+    return replace(whole, size=plan.devices, **changes)
 
 
 def train(plan: Plan, home: Path, attempt: int = 1) -> Told:
@@ -117,7 +117,7 @@ class Gang:
                 self._start(
                     plan, assignment(home, plan, attempt=attempt, rank=r, store=store), listener
                 )
-                for r in range(plan.layout.devices)
+                for r in range(plan.devices)
             ]
 
     def _start(self, plan: Plan, rank: Assignment, listener: socket.socket) -> ForkServerProcess:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
 import venv
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,16 @@ from turnaround.spec import Plan, Status
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
 SLOW = "recipe.pause=0.05"
+MEET = """
+
+import sys
+from pathlib import Path
+
+print("prefix", sys.prefix)
+Path("here").touch()
+while not Path("{peer}", "here").exists():  # this run and the other project's are there at once
+    time.sleep(0.01)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -272,26 +284,45 @@ def test_an_idle_pool_ends_itself(own: Pool) -> None:
     assert _gone(record, patience=30)
 
 
-def test_two_projects_with_their_own_interpreters_share_a_pool(
-    pool: Pool, project: Path, home: Path, tmp_path: Path
+def test_two_projects_with_interpreters_and_stores_of_their_own_train_side_by_side(
+    pool: Pool, home: Path, tmp_path: Path
 ) -> None:
-    told = projects.STEADY + "\n\nimport sys\nprint('prefix', sys.prefix)\n"
-    (project / "recipes" / "steady.py").write_text(told)
-    other = projects.make_project(tmp_path / "other", told.replace("= 3.0", "= 5.0"))
-    venv.create(tmp_path / "venv", system_site_packages=False, with_pip=False)
-    site = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
+    environment = make_environment(tmp_path / "venv")
+    folders = {3.0: tmp_path / "one", 5.0: tmp_path / "other"}
+    prefixes = {3.0: sys.prefix, 5.0: str(environment)}
+    runs = {}
+    for slope, folder in folders.items():
+        (peer,) = {*folders.values()} - {folder}
+        recipe = projects.STEADY.replace("= 3.0", f"= {slope}") + MEET.format(peer=peer)
+        plan = planned(projects.make_project(folder, recipe), home, "tracking=mlflow")
+        interpreter = f"{prefixes[slope]}/bin/python"
+        runs[slope] = submit(pool, projects.of(plan, interpreter=interpreter))
+    for slope, run in runs.items():
+        assert over(pool, run).status is Status.SUCCEEDED
+        assert f"prefix {prefixes[slope]}\n" in (pool.journal.folder(run) / "log.txt").read_text()
+    for slope, run in runs.items():
+        until(pool, run, lambda row: row.recorded)
+        assert recorded(folders[slope]) == {run: f"recipe.slope {slope}"}
+
+
+def make_environment(folder: Path) -> Path:
+    """A virtual environment that finds what ours has, without installing it again."""
+    venv.create(folder, system_site_packages=False, with_pip=False)
+    site = next((folder / "lib").glob("python*/site-packages"))
     ours = [path for path in sys.path if path.endswith("site-packages")]
     (site / "ours.pth").write_text("\n".join([*ours, str(Path(__file__).parents[2])]))
-    interpreter = str(tmp_path / "venv" / "bin" / "python")
-    runs = {
-        sys.prefix: submit(pool, planned(project, home)),
-        str(tmp_path / "venv"): submit(
-            pool, projects.of(planned(other, home), interpreter=interpreter)
-        ),
-    }
-    for prefix, run in runs.items():
-        assert over(pool, run).status is Status.SUCCEEDED
-        assert f"prefix {prefix}\n" in (pool.journal.folder(run) / "log.txt").read_text()
+    return folder
+
+
+def recorded(project: Path) -> dict[str, str]:
+    """What the project's store knows: each run of ours that has a loss, and its slope."""
+    with closing(sqlite3.connect(project / "mlflow.db")) as db:
+        found = db.execute(
+            "SELECT t.value, p.key || ' ' || p.value FROM tags t JOIN params p USING (run_uuid)"
+            " WHERE t.key = 'turnaround.run' AND p.key = 'recipe.slope' AND EXISTS"
+            " (SELECT 1 FROM metrics m WHERE m.run_uuid = t.run_uuid AND m.key = 'train/loss')"
+        )
+        return dict(found.fetchall())
 
 
 def _gone(record: Record, patience: float) -> bool:

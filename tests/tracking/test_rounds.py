@@ -136,6 +136,27 @@ def test_files_arrive(workshop: Workshop, rounds: Rounds, found: Callable[[], Fo
         assert artifact(run, f"plots/{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_where_the_time_went_arrives_as_metrics(workshop: Workshop, rounds: Rounds) -> None:
+    workshop.submit(RUN)
+    workshop.end(RUN)
+    finish(rounds)
+    rows = {key: (step, value) for key, step, value, _ in workshop.rows() if "wall/" in key}
+    assert rows["wall/compute"] == (0, 10.5)
+    assert rows["wall/build"] == (0, 0.4)
+    assert "wall/log" not in rows  # 10 ms: too little to look at
+    assert rows["wall/total"][1] == pytest.approx(12.46, abs=0.5)
+
+
+def test_the_end_of_a_run_is_seen_before_the_next_round(workshop: Workshop, rounds: Rounds) -> None:
+    workshop.submit(RUN)
+    rounds.go()
+    assert not rounds.ended()
+    workshop.end(RUN)
+    assert rounds.ended()
+    finish(rounds)
+    assert not rounds.ended()
+
+
 def test_artifacts_lie_next_to_the_store(
     workshop: Workshop, rounds: Rounds, found: Callable[[], Found]
 ) -> None:
@@ -158,7 +179,7 @@ def test_a_password_in_an_address_stays_out_of_the_config(
 def test_the_machine_is_watched_while_a_run_is_running(
     workshop: Workshop, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.01")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1e-6")  # no round is faster
     workshop.submit(RUN)
     for _ in range(4):
         rounds.go()

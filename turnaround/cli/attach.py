@@ -11,6 +11,7 @@ from typing import TextIO
 from turnaround.cli.closing import closing
 from turnaround.cli.follow import Follower, View
 from turnaround.cli.lines import Lines
+from turnaround.cli.outlook import forecast
 from turnaround.cli.progress import Progress
 from turnaround.cli.record import record
 from turnaround.cli.steer import steer
@@ -33,7 +34,7 @@ def attach(journal: Journal, run: Run, manner: Manner) -> int:
     """Show the run until it is over or left to itself; the exit code."""
     as_json = manner.as_json
     out = sys.stderr if as_json else sys.stdout
-    progress = Progress(journal.plan(run.id).budget)
+    progress = Progress(journal.plan(run.id).budget, forecast(journal, run))
     view = _view(journal, run, progress, out)
     events = (
         Tail(journal.folder(run.id) / "events.jsonl") if manner.fresh else tail(journal, run.id)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from turnaround.cli import units
+from turnaround.cli.outlook import ahead
 from turnaround.cli.progress import Progress
 from turnaround.cli.table import plain
 from turnaround.journal import Journal, Run
@@ -28,8 +31,8 @@ def _headline(run: Run, progress: Progress) -> str:
     facts = [f"step {progress.step:,}"] if progress.step else []
     if progress.examples:
         facts.append(f"{progress.examples:,} examples")
-    if not run.status.over and progress.left:
-        facts.append(f"{units.duration(progress.left)} left")
+    if left := ahead(progress, time.time()):
+        facts.append(left)
     if why := _why(run, progress):
         facts.append(why)
     return f"{run.id} {run.status}{after}" + (f": {', '.join(facts)}" if facts else "")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from turnaround.cli import door
+from turnaround.cli.outlook import waits
 from turnaround.cli.progress import Progress
 from turnaround.cli.tail import Tail
 from turnaround.errors import JournalError
@@ -24,6 +25,7 @@ from turnaround.spec import Event, Status
 
 BEAT = 0.05  # seconds between looks at the event file
 LOOK = 0.25  # seconds between looks at the journal
+QUEUE = 5.0  # seconds between looks at the queue before the run: 10 ms each
 LAST_WORDS = 1.0  # seconds that the last event may come after the journal's row
 QUESTION = "\nCtrl-C: [d]etach and let it go on, [s]ave and stop it, or Enter to keep watching? "
 
@@ -69,6 +71,7 @@ class Follower:
         self.steer = steer
         self.tail = tail
         self._stopping = False
+        self._queued = -QUEUE
 
     def attend(self, asks: bool, stops: bool, interrupted: bool = False) -> int | None:
         """The exit code when the run was left to itself, none when it is over.
@@ -119,6 +122,9 @@ class Follower:
         """Read the journal's row; False when nobody will carry the run out for now."""
         self.run = self.journal.run(self.run.id)
         known = self.view.progress
+        if self.run.status is Status.QUEUED and time.monotonic() - self._queued >= QUEUE:
+            self._queued = time.monotonic()
+            known.wait = waits(self.journal, time.time()).get(self.run.id)
         if self.run.status is Status.QUEUED and self.run.reason != known.reason:
             told = {"status": self.run.status, "reason": self.run.reason}
             self.view.take(Event("status", told, time.time(), self.run.attempt))

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from turnaround.cli import door
 from turnaround.cli.attach import conclude
 from turnaround.cli.lines import Lines
+from turnaround.cli.outlook import forecast
 from turnaround.cli.progress import Progress
 from turnaround.journal import Journal, Run
 from turnaround.spec import Budget, Event, Status
@@ -29,7 +30,9 @@ def carry_out(
     view = Lines("", Progress(budget), sys.stderr if as_json else sys.stdout)
 
     def watch(event: Event) -> None:
-        view.run = view.run or ours(journal).id
+        if not view.run:
+            run = ours(journal)
+            view.run, view.progress.forecast = run.id, forecast(journal, run)
         with contextlib.suppress(BrokenPipeError):  # nobody reads; the run goes on
             view.take(event)
 

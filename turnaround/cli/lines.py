@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TextIO
 
 from turnaround.cli import units
+from turnaround.cli.outlook import ahead
 from turnaround.cli.progress import Progress
 from turnaround.cli.table import plain
 from turnaround.spec import Event, Status
@@ -63,8 +64,10 @@ class Lines:
 
     def _state(self) -> str:
         attempt = f" (attempt {self.progress.attempt})" if self.progress.attempt > 1 else ""
-        reason = f": {plain(self.progress.reason)}" if self.progress.reason else ""
-        return f"{self.run} {Status(self.progress.status)}{attempt}{reason}"
+        waits = self.progress.status == Status.QUEUED
+        words = [plain(self.progress.reason), ahead(self.progress, time.time()) if waits else ""]
+        told = "; ".join(word for word in words if word)
+        return f"{self.run} {Status(self.progress.status)}{attempt}" + (f": {told}" if told else "")
 
     def _where(self) -> str:
         progress = self.progress
@@ -80,6 +83,5 @@ class Lines:
             words.append(f"loss {units.number(progress.loss)}")
         if progress.rate:
             words.append(f"{units.number(progress.rate)} examples/s")
-        if progress.left is not None:
-            words.append(f"{units.duration(progress.left)} left")
-        return "  ".join(words)
+        words.append(ahead(progress, time.time()))
+        return "  ".join(word for word in words if word)

@@ -1,7 +1,7 @@
 """The view on a terminal: one picture of the run, drawn again in place ten times a second.
 
 seq2seq-k3x9e  RUNNING  1m12s
-━━━━━━━━━━━━━━━━━━━━━━━━━╸━━━━━━━━━━━━━━━━━━━━━━  54%  1m02s left
+━━━━━━━━━━━━━━━━━━╸━━━━━━━━━━━━━━━━━━  54%  1m02s left (55s–1m10s)
 step 1,620/3,000  loss 0.813  1,834 examples/s  epoch 2.1
 valid at 1,500: loss 0.641  bleu 71.3  chrf 80.2
 ! the Ray head died and is being restarted
@@ -23,11 +23,13 @@ from rich.table import Table
 from rich.text import Text
 
 from turnaround.cli import units
+from turnaround.cli.outlook import ahead
 from turnaround.cli.progress import Progress
 from turnaround.cli.table import plain
 from turnaround.spec import Event, Status
 
 REDRAW = 0.1  # seconds
+WIDE = 60  # columns in which there is room for an interval
 COLOURS = {
     Status.RUNNING: "bold cyan",
     Status.SUCCEEDED: "bold green",
@@ -88,9 +90,9 @@ class Screen:
         width = options.max_width
         yield self._head(width)
         if self.progress.status == Status.QUEUED or not self.progress.step:
-            yield Text(plain(self.progress.reason) or "starting", style="dim")
+            yield Text(self._waiting(), style="dim")
         else:
-            yield self._bar()
+            yield self._bar(width)
             yield from packed(self._facts(), width)
             yield from packed(self._scores(), width)
         for event in self.progress.notices:
@@ -110,7 +112,12 @@ class Screen:
         line.truncate(width, overflow="ellipsis")
         return line
 
-    def _bar(self) -> RenderableType:
+    def _waiting(self) -> str:
+        """Why it has not begun, and when it will."""
+        words = [plain(self.progress.reason) or "starting", ahead(self.progress, self._clock())]
+        return "; ".join(word for word in words if word)
+
+    def _bar(self, width: int) -> RenderableType:
         progress = self.progress
         row = Table.grid(padding=(0, 2, 0, 0), expand=True)
         row.add_column(ratio=1)
@@ -125,9 +132,16 @@ class Screen:
             animation_time=self._clock(),
         )
         share = f"{done:.0%}" if done is not None else ""
-        left = f"  {units.duration(progress.left)} left" if progress.left else ""
-        row.add_row(bar, share + left)
+        row.add_row(bar, "  ".join(part for part in (share, self._left(width)) if part))
         return row
+
+    def _left(self, width: int) -> str:
+        """How long it will take; on a narrow terminal without the interval."""
+        now = self._clock()
+        if width >= WIDE:
+            return ahead(self.progress, now)
+        left = self.progress.left(now)
+        return f"{units.duration(left.middle)} left" if left else ""
 
     def _facts(self) -> list[str]:
         progress = self.progress

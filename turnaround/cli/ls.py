@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Annotated
 
 import typer
 
 from turnaround.cli import arguments, units
+from turnaround.cli.outlook import REACH, ahead, waits
 from turnaround.cli.progress import Progress
 from turnaround.cli.record import record
 from turnaround.cli.steer import settle
@@ -21,10 +21,9 @@ from turnaround.errors import ConfigError, JournalError, near
 from turnaround.journal import Journal, Run, home
 from turnaround.spec import Status
 
-COLUMNS = ("id", "name", "recipe", "status", "step", "score", "age", "took", "reason")
-SPARE = ("took", "recipe", "name", "age", "step")  # on a narrow terminal, the first goes first
-REACH = 1 << 16  # bytes of an event file: its last 300 events or so tell where a run is
-SEARCHED = 100_000  # runs that filters look through
+COLUMNS = ("id", "name", "recipe", "status", "step", "score", "age", "took", "left", "reason")
+SPARE = ("took", "recipe", "name", "age", "left", "step")  # on a narrow terminal, in this order
+_ALIVE = "cluster='inline' AND status IN ('QUEUED','PENDING','RUNNING')"
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,20 @@ class Filter:
     recipe: str | None
     status: Status | None
 
-    def admits(self, run: Run) -> bool:
-        """All that was asked holds."""
-        return (
-            (self.name is None or fnmatchcase(run.name or "", self.name))
-            and (self.recipe is None or run.recipe == self.recipe)
-            and (self.status is None or run.status is self.status)
-            and self.tags.items() <= run.tags.items()
-        )
+    def found(self, journal: Journal, limit: int) -> list[Run]:
+        """The newest runs of which all holds that was asked."""
+        told = [(f"{word}=?", [value]) for word, value in self._words() if value]
+        if self.name is not None:
+            told.append(("name GLOB ?", [self.name.replace("[!", "[^")]))
+        told += [(_TAGGED, [key, value]) for key, value in self.tags.items()]
+        values = [value for _, some in told for value in some]
+        return journal.runs(" AND ".join(condition for condition, _ in told), values, limit)
+
+    def _words(self) -> list[tuple[str, str | None]]:
+        return [("recipe", self.recipe), ("status", self.status)]
 
 
+_TAGGED = "EXISTS (SELECT 1 FROM json_each(tags) WHERE key=? AND value=?)"
 EVERYTHING = Filter(None, {}, None, None)
 
 
@@ -71,10 +74,10 @@ def ls(
     """
     asked = Filter(name, arguments.parse_tags(tag), recipe, _status(status))
     journal = Journal(home())
-    far = limit if asked == EVERYTHING else SEARCHED
-    runs = (settle(journal, run) for run in journal.runs(limit=far))
-    found = [run for run in runs if asked.admits(run)][:limit]
-    known = [(run, _progress(journal, run)) for run in found]
+    for run in journal.runs(_ALIVE):
+        settle(journal, run)
+    runs = asked.found(journal, limit)
+    known = list(zip(runs, _progresses(journal, runs), strict=True))
     if as_json:
         typer.echo(
             json.dumps([record(journal, run, progress) for run, progress in known], indent=1)
@@ -97,10 +100,21 @@ def _status(word: str | None) -> Status | None:
         ) from None
 
 
+def _progresses(journal: Journal, runs: list[Run]) -> Iterator[Progress]:
+    """How far each is; the queue is asked once, if one of them waits."""
+    waiting = any(run.status is Status.QUEUED for run in runs)
+    wait = waits(journal, time.time()) if waiting else {}
+    for run in runs:
+        progress = _progress(journal, run)
+        progress.wait = wait.get(run.id)
+        yield progress
+
+
 def _progress(journal: Journal, run: Run) -> Progress:
     """From the journal's row when the run is over, else from the end of its event file."""
     if run.summary:
-        return Progress(step=run.summary.get("steps", 0), summary=run.summary)
+        done = {"step": run.summary.get("steps", 0), "summary": run.summary}
+        return Progress(status=run.status, **done)
     return latest(journal, run, reach=REACH)
 
 
@@ -115,6 +129,7 @@ def _row(journal: Journal, run: Run, progress: Progress, now: float) -> Sequence
         score(journal, run, progress),
         units.age(now - run.submitted),
         units.duration((run.ended or now) - run.started) if run.started else "",
+        ahead(progress, now),
         run.reason,
     )
 
@@ -123,14 +138,19 @@ def score(journal: Journal, run: Run, progress: Progress) -> str:
     """The number the run goes by, on test if it is known there, else on valid."""
     if not progress.values:
         return ""
-    try:
-        name = journal.plan(run.id).evaluate.score
-    except JournalError:
-        name = "loss"
+    name = run.asked.get("score") or _asked_score(journal, run)
     for split in ("test", "valid"):
         if (value := progress.values.get(f"{split}/{name}")) is not None:
             return f"{name} {units.number(value)}"
     return ""
+
+
+def _asked_score(journal: Journal, run: Run) -> str:
+    """Of a run that an earlier turnaround took into the journal."""
+    try:
+        return journal.plan(run.id).evaluate.score
+    except JournalError:
+        return "loss"
 
 
 def _none(asked: Filter) -> str:

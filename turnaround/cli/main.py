@@ -34,6 +34,7 @@ GROUPS = {
         "show": "everything about one run",
         "logs": "what a run's processes printed",
         "watch": "attach the live view to a run",
+        "why": "say what to change: slow, waiting or failed",
         "try": "use a trained model from standard input",
         "ui": "open the MLflow pages of this project's runs",
     },

@@ -3,7 +3,7 @@
     progress = Progress(plan.budget)
     for event in journal.events(run.id):
         progress.add(event)
-    progress.fraction, progress.left
+    progress.fraction, progress.left(time.time())
 
 One small function for each kind of event; what a newer turnaround may add is passed over.
 """
@@ -15,6 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from turnaround.forecast.eta import Forecast
+from turnaround.forecast.guess import Interval
+from turnaround.forecast.seen import Seen
 from turnaround.spec import Budget, Event, Status
 
 NOTICES = 3  # the last ones stay in sight
@@ -22,9 +25,12 @@ NOTICES = 3  # the last ones stay in sight
 
 @dataclass
 class Progress:
-    """Folded events; nothing here is asked of anybody else."""
+    """Folded events; nothing here is asked of anybody else but the forecast."""
 
     budget: Budget = field(default_factory=Budget)
+    forecast: Forecast | None = None  # by runs like it
+    seen: Seen = field(default_factory=Seen)  # how far and how fast, for the forecast
+    wait: Interval | None = None  # seconds until it starts, when somebody has asked the queue
     status: str = Status.QUEUED
     reason: str = ""
     attempt: int = 0
@@ -49,6 +55,7 @@ class Progress:
 
     def add(self, event: Event) -> None:
         """Take one more event into account; kinds that a newer turnaround added are passed over."""
+        self.seen.add(event)
         if fold := _FOLDS.get(event.kind):
             self.attempt = max(self.attempt, event.attempt)
             fold(self, event)
@@ -65,17 +72,11 @@ class Progress:
         shares = [done / goal for done, goal in goals if goal]
         return min(max(shares), 1.0) if shares else None
 
-    @property
-    def left(self) -> float | None:
-        """Seconds of training still to come at the present rate; none when nobody can know."""
-        waits = [self.budget.time - self.seconds] if self.budget.time else []
-        if self.rate > 0 and self.step:
-            per_step = self.examples / self.step
-            if steps := self.steps or self.budget.steps:
-                waits.append((steps - self.step) * per_step / self.rate)
-            if self.budget.examples:
-                waits.append((self.budget.examples - self.examples) / self.rate)
-        return max(min(waits), 0.0) if waits else None
+    def left(self, now: float) -> Interval | None:
+        """Seconds to its end, from its start while it waits; none when nobody can know."""
+        if self.forecast is None or Status(self.status).over:
+            return None
+        return self.forecast.left(self.seen, now)
 
     @property
     def values(self) -> dict[str, float]:

@@ -9,6 +9,7 @@ import typer
 from turnaround.cli import arguments
 from turnaround.cli.attach import Manner, attach, conclude
 from turnaround.cli.here import carry_out
+from turnaround.cli.spans import Spans
 from turnaround.cli.steer import PoolSteer, settle
 from turnaround.errors import ConfigError
 from turnaround.journal import Journal, Run, home
@@ -27,34 +28,38 @@ def resume(
     turnaround resume seq2seq-k3x9e
     turnaround resume seq2seq-k3x9e --detach
     """
-    journal = Journal(home())
+    journal, spans = Journal(home()), Spans()
     found = settle(journal, journal.find(run))
     if found.status is Status.SUCCEEDED:
         typer.echo(f"{found.id} has finished: nothing is left to do", err=as_json)
         conclude(journal, found, None, as_json)
         return 0
     if found.cluster == "inline" and found.status.over:
-        return _inline(journal, found, detach, as_json)
+        if detach:
+            what = f"{found.id} is inline: --detach leaves nobody to carry it out"
+            raise ConfigError(what, "drop it")
+        return _inline(journal, found, as_json, spans)
     if found.cluster == "pool":
-        _pool(journal, found, as_json)
+        _pool(journal, found, as_json, spans)
     if detach:
         typer.echo(f"{found.id} goes on: turnaround watch {found.id}", err=as_json)
         return 0
     return attach(journal, journal.run(found.id), Manner(as_json))
 
 
-def _pool(journal: Journal, run: Run, as_json: bool) -> None:
+def _pool(journal: Journal, run: Run, as_json: bool, spans: Spans) -> None:
     """A pool is up and has the run, which it may have had all the time."""
     pool = Pool(journal.root)
-    PoolSteer(pool).start(lambda text: typer.echo(text, err=as_json))
+    with spans("pool"):
+        PoolSteer(pool).start(lambda text: typer.echo(text, err=as_json))
     if run.status.over:
-        pool.resume(run.id)
+        pool.resume(run.id, spans.told())
 
 
-def _inline(journal: Journal, run: Run, detach: bool, as_json: bool) -> int:
-    if detach:
-        raise ConfigError(f"{run.id} is inline: --detach leaves nobody to carry it out", "drop it")
+def _inline(journal: Journal, run: Run, as_json: bool, spans: Spans) -> int:
     from turnaround.launch import inline
 
-    budget = journal.plan(run.id).budget
-    return carry_out(journal, lambda watch: inline.resume(run.id, journal, watch), budget, as_json)
+    def act(watch: inline.Watch) -> int:
+        return inline.resume(run.id, journal, watch, spans.told())
+
+    return carry_out(journal, act, journal.plan(run.id).budget, as_json)

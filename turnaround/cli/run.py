@@ -73,7 +73,7 @@ def run(
                 4 a loss was not finite    75 stopped by somebody else
               130 stopped with Ctrl-C
     """
-    wish, spans = Wish(detach, again, as_json), Spans()
+    wish, spans = Wish(detach, again, as_json), Spans(overrides or ())
     journal = Journal(home())
     with spans("plan"):
         plan, recipe_file = planned(overrides or [], name, arguments.parse_tags(tag))

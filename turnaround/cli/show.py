@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import typer
 
@@ -37,7 +38,7 @@ def show(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
     progress = latest(journal, found, plan.budget)
     account = settled(journal.events(found.id), time.time(), found.devices)
     if as_json:
-        more = {"time": account.rows, "plan": to_dict(plan)}
+        more = {**_accounts(account), "plan": to_dict(plan)}
         typer.echo(json.dumps({**record(journal, found, progress), **more}, indent=1))
         return
     typer.echo(closing(journal, found, progress))
@@ -48,6 +49,16 @@ def show(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
     typer.echo()
     for line in _spent(account):
         typer.echo(line)
+
+
+def _accounts(account: Account) -> dict[str, Any]:
+    """Seconds by row, of the run and of each attempt, and device-seconds."""
+    attempts = [
+        {"attempt": number, "time": each.rows, "device_seconds": each.device_seconds}
+        for number, each in account.attempts.items()
+    ]
+    whole = {"time": account.rows, "device_seconds": account.device_seconds}
+    return {**whole, "attempts": attempts}
 
 
 def _facts(journal: Journal, run: Run) -> Iterator[tuple[str, str]]:

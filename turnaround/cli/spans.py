@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
 class Spans:
-    """Rows of seconds, in the order in which they came."""
+    """Rows of seconds, in the order in which they came, and the words that were typed."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Sequence[str] = ()) -> None:
+        self._words = list(words)
         self._began = time.time() - _age()
         self._rows: dict[str, float] = {"cli": time.time() - self._began}
 
@@ -32,7 +33,7 @@ class Spans:
 
     def told(self) -> dict[str, Any]:
         """As the data of a `spans` event."""
-        return {"began": self._began, "rows": self._rows}
+        return {"began": self._began, "rows": self._rows, "words": self._words}
 
 
 def _age() -> float:

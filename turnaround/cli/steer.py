@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 
 from turnaround.errors import JournalError
@@ -77,9 +78,10 @@ def settle(journal: Journal, run: Run) -> Run:
     """The run; an inline one whose process was killed is first marked as stopped."""
     if run.cluster != "inline" or run.status.over or _owner(run) is not None:
         return run
-    journal.mark(
-        run.id, Status.STOPPED, "its process was killed", attempt=run.attempt, exit_code=75
-    )
+    told = journal.folder(run.id) / "events.jsonl"
+    ended = told.stat().st_mtime if told.exists() else time.time()  # its last word, not our look
+    fields = {"attempt": run.attempt, "exit_code": 75, "ended": ended}
+    journal.mark(run.id, Status.STOPPED, "its process was killed", **fields)
     return journal.run(run.id)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from turnaround.cli.outlook import forecast
 from turnaround.cli.progress import Progress
 from turnaround.journal import Journal, Run, read_events
 from turnaround.spec import Budget, Event
@@ -36,7 +37,7 @@ def latest(
     journal: Journal, run: Run, budget: Budget | None = None, reach: int = REACH
 ) -> Progress:
     """What the run's last events add up to."""
-    progress = Progress(budget or Budget())
+    progress = Progress(budget or Budget(), forecast(journal, run))
     for event in tail(journal, run.id, reach).news():
         progress.add(event)
     progress.status, progress.reason = run.status, run.reason

@@ -18,6 +18,14 @@ def duration(seconds: float) -> str:
     return f"{whole}s"
 
 
+def interval(low: float, high: float) -> str:
+    """`28–45s`, `0.8–1.2s`, `55s–1m20s`."""
+    ends = duration(low), duration(high)
+    if low < MINUTE and high < MINUTE:
+        return f"{ends[0][:-1]}–{ends[1]}"
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]}–{ends[1]}"
+
+
 def age(seconds: float) -> str:
     """How long ago, in one unit: `now`, `12s`, `5m`, `3h`, `8d`."""
     for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (1, "s")):

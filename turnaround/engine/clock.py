@@ -12,6 +12,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Clock:
@@ -31,6 +35,16 @@ class Clock:
         if row not in self._spans:
             self._spans[row] = _Span(self, row)
         return self._spans[row]
+
+    def each(self, row: str, items: Iterator[T]) -> Iterator[T]:
+        """The items; to wait for one is `row`."""
+        span, end = self(row), object()
+        while True:
+            with span:
+                item = next(items, end)
+            if item is end:
+                return
+            yield item  # type: ignore[misc]  # it is no end
 
     def read(self) -> dict[str, float]:
         """The rows up to this moment."""

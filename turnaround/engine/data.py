@@ -45,7 +45,6 @@ class Piece:
     """One micro-batch of one rank."""
 
     batch: Any
-    key: tuple[int, ...]  # what is drawn while it is computed (dropout) follows from this
     last: bool  # of this rank's pieces of the step
 
 
@@ -63,22 +62,20 @@ class Feed:
         self._part, self._parts = reader
         self._splits: dict[str, Sequence[Any]] = {}
 
-    def pieces(self, start: int) -> list[Piece]:
+    def pieces(self, start: int) -> Iterator[Piece]:
         """This rank's share of the batch at place `start`, cut for accumulation.
 
-        Each takes every n-th example: in a batch sorted by length all get about as much. Two
-        devices, or one that accumulates twice, make the same pieces with the same keys.
+        Each takes every n-th example: in a batch sorted by length all get about as much. What is
+        drawn from the moment a piece is made follows from its key, and so do two devices, or one
+        that accumulates twice, draw the same: a piece is to be used before the next is made.
         """
         train, numbers = self.split("train"), self.numbers(start)
         count = self._parts * self._micro
         mine = range(self._part, count, self._parts)
-        pieces = []
         for piece in mine:
-            key = (self._seed, start, piece)
-            self._world.seed(*key, 0)  # a recipe may draw while it collates
+            self._world.seed(self._seed, start, piece)
             batch = self._collate([train[i] for i in numbers[piece::count]])
-            pieces.append(Piece(batch, (*key, 1), last=piece == mine[-1]))
-        return pieces
+            yield Piece(batch, last=piece == mine[-1])
 
     def numbers(self, start: int) -> list[int]:
         """Which training examples make the batch at place `start`."""
@@ -111,6 +108,11 @@ class Feed:
     def epoch(self, examples: int) -> float:
         """How often the corpus has been seen after that many examples."""
         return examples / len(self.split("train"))
+
+    @property
+    def whole(self) -> bool:
+        """Each batch is one piece, so that its count is known before its backward pass."""
+        return self._parts * self._micro == 1
 
     @functools.cached_property
     def _order(self) -> Order:

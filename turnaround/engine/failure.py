@@ -10,11 +10,12 @@ from __future__ import annotations
 import bdb
 import sysconfig
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-from torch import nn
+from torch.nn import Parameter
 
 import turnaround
 from turnaround.errors import TurnaroundError
@@ -72,13 +73,13 @@ def trimmed(error: BaseException, code: Path) -> str:
     return "".join(whole.format()).rstrip()
 
 
-def unsound(model: nn.Module, numbers: list[int]) -> str:
-    """Which tensor of `model` is not finite, or else which examples a bad loss came from."""
-    for name, parameter in model.named_parameters():
+def unsound(parameters: Mapping[str, Parameter], numbers: list[int]) -> str:
+    """Which of a rank's parameters is not finite, or else which examples a bad loss came from."""
+    for name, parameter in parameters.items():
         if not parameter.isfinite().all():
             return f"parameter {name} is not finite"
     listed = ", ".join(map(str, numbers[:BLAMED])) + (", …" if len(numbers) > BLAMED else "")
-    for name, parameter in model.named_parameters():
+    for name, parameter in parameters.items():
         if parameter.grad is not None and not parameter.grad.isfinite().all():
             return f"the gradient of {name} is not finite on training examples {listed}"
     return f"all parameters are finite; look at training examples {listed}"

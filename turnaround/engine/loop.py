@@ -1,7 +1,6 @@
 """The loop: restore; then look, save, stop or learn, until it is over.
 
     parts = Parts(…)           # one of each; they meet in worker.py
-    rehearse(parts, "loss")    # mistakes in scoring show now
     now = fit(parts)           # trained: the budget is spent, patience ended or somebody said stop
     finish(parts, now)         # the best parameters, judged on what they have not seen
 
@@ -29,7 +28,7 @@ from turnaround.engine.layouts.base import Layout
 from turnaround.engine.metrics import Mean, Tally
 from turnaround.engine.pace import Pace, Progress
 from turnaround.engine.recipe import Recipe
-from turnaround.engine.report import Curve, Point, Report
+from turnaround.engine.report import Curve, Norm, Point, Report
 from turnaround.engine.updates.sync import Update
 from turnaround.engine.world import World
 from turnaround.errors import ConfigError, Interrupted, near
@@ -53,6 +52,7 @@ class Parts:
     clock: Clock
     curve: Curve
     compute: Callable[[], AbstractContextManager[object]]  # the precision of forward passes
+    weigh: Callable[[Mean], Mean]  # before backward
     rate: Callable[[int, float], float]  # steps, share of the budget → learning rate
     limit: int | None  # examples of the valid split to look at
     stopping: Callable[[], bool]  # somebody asked this process to stop
@@ -73,7 +73,9 @@ def fit(parts: Parts) -> Progress:
         learn(parts, now)
         with parts.clock("communicate"):
             seconds = time.monotonic() - begin
-            now.stopping, now.seconds = parts.world.agree(parts.stopping(), seconds)
+            parts.update.agree(now, parts.stopping(), seconds)
+        if parts.pace.rehearses():
+            rehearse(parts)
 
 
 def restore(parts: Parts) -> Progress:
@@ -83,25 +85,29 @@ def restore(parts: Parts) -> Progress:
     if name is None:
         return Progress()
     state = parts.checkpoints.load(name)
-    parts.layout.load_state_dict(parts.model, parts.update.optimizer, state)
+    parts.update.load_state_dict(state)
     return Progress(**state["progress"] | {"stopping": False})
 
 
 def learn(parts: Parts, now: Progress) -> None:
-    """One step, on the batch that begins at `now.examples`."""
-    with parts.clock("data"):
-        pieces = parts.feed.pieces(now.examples)
+    """One step, on the next batch."""
+    place = parts.update.place(now)
 
     def gradients() -> Tensor:
         """Into the parameters; the loss's (sum, count) over all pieces of all ranks."""
         parts.update.optimizer.zero_grad()
+        pieces = parts.clock.each("data", parts.feed.pieces(place))
         sums = [add_gradients(parts, piece) for piece in pieces]
         with parts.clock("communicate"):
             return parts.layout.sum(functools.reduce(torch.add, sums))
 
-    def seen(loss: Tensor, norm: Tensor) -> None:
+    def seen(loss: Tensor, norm: Norm) -> None:
+        def weighed() -> Tensor:
+            with parts.clock("optimize"):  # a pass over all gradients, which clipping needs as well
+                return norm()
+
         with parts.clock("log"):
-            parts.curve.add(point, loss, norm)
+            parts.curve.add(point, loss, weighed)
 
     rate = parts.rate(now.step, parts.pace.share(now))
     now.step += 1
@@ -110,15 +116,17 @@ def learn(parts: Parts, now: Progress) -> None:
     point = Point(now.step, epoch, now.examples, now.seconds, share, rate)
     with parts.clock("optimize"):
         parts.update.step(gradients, seen, rate)
+    parts.clock.move("optimize", "communicate", parts.update.exposed)
 
 
 def add_gradients(parts: Parts, piece: Piece) -> Tensor:
     """Those of one micro-batch to what is there; its loss's (sum, count)."""
+
+    def forward(model: nn.Module) -> Mean:
+        return parts.weigh(loss(parts, model, piece.batch))
+
     with parts.clock("compute"):
-        parts.world.seed(*piece.key)
-        sums = parts.layout.gradients(
-            parts.model, lambda model: loss(parts, model, piece.batch), piece.last
-        )
+        sums = parts.layout.gradients(parts.model, forward, piece.last)
     parts.clock.move("compute", "communicate", parts.layout.exposed)
     return sums
 
@@ -131,26 +139,31 @@ def loss(parts: Parts, model: nn.Module, batch: Any) -> Mean:
 
 def look(parts: Parts, now: Progress) -> None:
     """Judge the parameters on the valid split, and keep them if they are the best so far."""
-    parts.curve.settle()
-    with parts.clock("evaluate"):
+    with parts.clock("log"):
+        parts.curve.settle(parts.update.norm)
+    with parts.clock("evaluate"), parts.update.settled():
         values = evaluate(parts, "valid", parts.limit)
-    now.stopping = values is None
-    if values is None:
-        return
-    best = parts.pace.looked(now, values)
-    tell(parts, now, "valid", values)
-    if best:
-        with parts.clock("checkpoint"):
-            keep(parts, now, "best", {"model": parts.layout.whole(parts.model).state_dict()})
+        now.stopping = values is None
+        if values is None:
+            return
+        best = parts.pace.looked(now, values)
+        tell(parts, now, "valid", values)
+        if best:
+            with parts.clock("checkpoint"):
+                keep(parts, now, "best", {"model": parts.layout.weights(parts.model)})
+    if numbers := parts.update.numbers():
+        tell(parts, now, "train", numbers)
+    for message in parts.update.news():
+        parts.report.warning(message)
 
 
 def save(parts: Parts, now: Progress) -> None:
     """Everything needed to go on as if nothing had happened."""
-    parts.curve.settle()
+    with parts.clock("log"):
+        parts.curve.settle(parts.update.norm)
     parts.pace.saved(now)
     with parts.clock("checkpoint"):
-        state = parts.layout.state_dict(parts.model, parts.update.optimizer)
-        keep(parts, now, "step", state)
+        keep(parts, now, "step", parts.update.state_dict())
 
 
 def keep(parts: Parts, now: Progress, kind: str, state: dict[str, Any]) -> None:
@@ -166,7 +179,7 @@ def evaluate(parts: Parts, split: str, limit: int | None = None) -> dict[str, fl
     """The loss and every score of a split; none when somebody asks to stop before it is done."""
     batches = itertools.takewhile(lambda _: not parts.stopping(), parts.feed.batches(split, limit))
     mine = tally(parts, batches)
-    sums = parts.layout.total({name: score.values for name, score in mine.items()})
+    sums = parts.update.total({name: score.values for name, score in mine.items()})
     values = {name: type(score)(sums[name]).compute() for name, score in mine.items()}
     everyone = parts.world.gather((parts.stopping(), values))
     if any(stopping for stopping, _ in everyone):
@@ -188,17 +201,30 @@ def tally(parts: Parts, batches: Iterable[Any]) -> dict[str, Tally]:
     return total
 
 
-def rehearse(parts: Parts, score: str) -> None:
-    """What comes after training is tried first: a mistake in it shows now, not in an hour."""
-    names = tally(parts, parts.feed.batches("valid", limit=2))
-    if names and score not in names:
-        raise ConfigError(f"evaluate.score={score} is not among the scores", near(score, names))
-    samples(parts, 1)
-    parts.feed.numbers(0)  # reads the train split: the first step should not wait for it
+def rehearse(parts: Parts) -> None:
+    """What comes later is tried after the first step: a mistake in it shows now, not in an hour."""
+    with parts.clock("build"):
+        names = tally(parts, parts.feed.batches("valid", limit=2))
+        score = parts.pace.score
+        if names and score not in names:
+            raise ConfigError(f"evaluate.score={score} is not among the scores", near(score, names))
+        samples(parts, 1)
+        parts.model.train()
 
 
 def finish(parts: Parts, now: Progress) -> None:
     """Judge the best parameters on the test split, show what they do, sum up."""
+    parts.update.close()
+    try:
+        if parts.pace.judges:
+            with parts.update.settled():
+                conclude(parts, now)
+    finally:
+        parts.update.leave()
+
+
+def conclude(parts: Parts, now: Progress) -> None:
+    """The same, once every rank that takes part has the same parameters."""
     recall(parts)
     test = None if now.stopping else evaluate(parts, "test")
     if test is None:
@@ -215,13 +241,14 @@ def recall(parts: Parts) -> None:
     """Back to the best parameters, if any evaluation found some."""
     name = parts.world.share(parts.checkpoints.newest("best"))
     if name is not None:
-        parts.layout.whole(parts.model).load_state_dict(parts.checkpoints.load(name)["model"])
+        parts.layout.load_weights(parts.model, parts.checkpoints.load(name)["model"])
 
 
 def tell(parts: Parts, now: Progress, split: str, values: dict[str, float]) -> None:
     """One point of the curve of each score."""
     where = {"step": now.step, "epoch": parts.feed.epoch(now.examples), "examples": now.examples}
-    parts.report.event("metrics", **where, split=split, values=values, seconds=now.seconds)
+    with parts.clock("log"):
+        parts.report.event("metrics", **where, split=split, values=values, seconds=now.seconds)
 
 
 def show(parts: Parts, now: Progress) -> None:
@@ -235,6 +262,7 @@ def show(parts: Parts, now: Progress) -> None:
 def samples(parts: Parts, count: int) -> tuple[list[str], list[list[str]]]:
     """Columns and rows for that many examples; the other ranks leave it to the first."""
     examples = parts.feed.some("test", count)
+    model = parts.layout.whole(parts.model).eval()  # every rank helps to bring it together
     if not examples or not parts.world.leads:
         return [], []
-    return parts.recipe.samples(parts.layout.whole(parts.model).eval(), examples)
+    return parts.recipe.samples(model, examples)

@@ -2,7 +2,8 @@
 
     optimizer = make(plan.optim, model.parameters())
     rate(plan.optim, step=0, share=0.0)          # the learning rate of the first step
-    norm = rescale(parameters, count, clip=5.0)  # from a summed loss to the mean one
+    scale = Scale(optimizer, clip=5.0)
+    scale(count, lambda: scale.norm(count))      # the next step is that of the mean loss
 
 Nothing here knows how the gradients came about.
 """
@@ -83,13 +84,46 @@ _SHAPES: dict[str, Callable[[Optim, int, float], float]] = {
 }
 
 
-def rescale(parameters: list[Parameter], count: Tensor, clip: float | None) -> Tensor:
-    """Divide the gradients by `count` and clip their global norm; the norm before clipping.
-
-    One factor and one pass for both, and no number of the device is waited for.
-    """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))) / count
-    factor = 1 / count if clip is None else (clip / (norm + 1e-6)).clamp(max=1.0) / count
-    torch._foreach_mul_(gradients, factor)
+def total_norm(gradients: list[Tensor]) -> Tensor:
+    """Of all of them together."""
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     return norm
+
+
+class Scale:
+    """Gradients as they were added up, brought to those of the mean loss and clipped.
+
+    Where the loss was divided before its backward pass (`Mean.divided`) and nothing is clipped
+    there is nothing to do: a pass over the gradients of 2.4 million parameters takes 0.2 to 0.4 ms.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        clip: float | None,
+        norm: Callable[[list[Tensor]], Tensor] = total_norm,
+        divided: bool = False,
+    ) -> None:
+        self._clip = clip
+        self._norm = norm
+        self._divided = divided
+        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
+
+    def norm(self, count: Tensor | float) -> Tensor:
+        """The global norm of the mean loss's gradients; `count` is of the summed loss."""
+        return self._norm(self._gradients()) / (1.0 if self._divided else count)
+
+    def __call__(self, count: Tensor, norm: Callable[[], Tensor]) -> None:
+        """Divide by `count` where that is to be done, and by more where the norm is over the clip.
+
+        One factor and one pass for both, and no number of the device is waited for.
+        """
+        if self._divided and self._clip is None:
+            return
+        factor = torch.ones_like(count) if self._divided else 1 / count
+        if self._clip is not None:
+            factor = factor * (self._clip / (norm() + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_(self._gradients(), factor)
+
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self._parameters if p.grad is not None]

@@ -42,7 +42,8 @@ class Pace:
     was last time, so a resumed run makes up for what an interruption cut short.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, judges: bool = True) -> None:
+        self.judges = judges  # this rank takes part in evaluations and saves
         budget, evaluate = plan.budget, plan.evaluate
         limits = {
             "budget.steps": ("step", budget.steps),
@@ -52,7 +53,8 @@ class Pace:
         self._limits = [(knob, spent, most) for knob, (spent, most) in limits.items() if most]
         self._look_every = evaluate.every
         self._save_every = plan.checkpoint.every
-        self._score = evaluate.score
+        self.score = evaluate.score  # what decides which parameters are the best
+        self._rehearsed = False
         self._target = budget.target
         self._patience = evaluate.patience or math.inf
         up = {"max": True, "min": False, "auto": evaluate.score != "loss"}[evaluate.better]
@@ -62,15 +64,20 @@ class Pace:
         """How much of the budget is spent, from 0 to 1 and a little over."""
         return max((getattr(now, spent) / most for _, spent, most in self._limits), default=0.0)
 
+    def rehearses(self) -> bool:
+        """Once: when it is first asked."""
+        before, self._rehearsed = self._rehearsed, True
+        return not before
+
     def looks(self, now: Progress) -> bool:
         """An evaluation is due. One that a stop cut short is made up for by the next attempt."""
-        if now.stopping or now.looked == now.step:
+        if not self.judges or now.stopping or now.looked == now.step:
             return False
         return self._look_tick(now) != now.look_tick or self.over(now) is not None
 
     def saves(self, now: Progress) -> bool:
         """A checkpoint is due."""
-        if now.saved == now.step:
+        if not self.judges or now.saved == now.step:
             return False
         return self._save_tick(now) != now.save_tick or self.over(now) is not None
 
@@ -92,7 +99,7 @@ class Pace:
     def looked(self, now: Progress, values: dict[str, float]) -> bool:
         """Take down an evaluation; whether it is the best so far."""
         now.looked, now.look_tick = now.step, self._look_tick(now)
-        score = values.get(self._score, math.nan)
+        score = values.get(self.score, math.nan)
         better = math.isfinite(score) and (now.best is None or self._better(score, now.best))
         now.stale = 0 if better or not values else now.stale + 1
         if not better and score != now.best:

@@ -19,16 +19,16 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, Generic, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 
 from turnaround.engine.metrics import Mean, Tally
-from turnaround.errors import RecipeError
+from turnaround.errors import ConfigError, RecipeError
 from turnaround.spec import Data, Plan
 
 B = TypeVar("B")
@@ -40,6 +40,13 @@ class Recipe(Generic[B]):
     """The base of every recipe: four methods must be written, the rest have defaults."""
 
     config: Any
+    # For layout=tensor: which linear layers are cut, by their names in the model (`*` is any one
+    # part of a name). A "column" cut splits a layer's outputs, a "row" cut its inputs, and between
+    # the two each device has a share of the features, or of the attention heads:
+    #     cuts = {"blocks.*.up": "column", "blocks.*.down": "row"}
+    # So what lies between must not know the full width: view(batch, length, -1, head width). A
+    # module's own `heads`, where it has such an attribute, becomes this device's share.
+    cuts: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, config: Any, source: Data, cache: Path) -> None:
         self.config = config
@@ -69,6 +76,19 @@ class Recipe(Generic[B]):
         if isinstance(examples[0], Tensor):
             return torch.stack(examples)  # type: ignore[return-value]  # B is Tensor here
         return tuple(torch.stack(list(column)) for column in zip(*examples, strict=True))  # type: ignore[return-value]  # B is a tuple here
+
+    def stages(self, model: nn.Module) -> list[nn.Module]:
+        """For layout=pipeline: what to call one after another instead of the model.
+
+        The first gets what the model gets, each other what the one before returned. An
+        nn.Sequential is taken apart by itself.
+        """
+        if isinstance(model, nn.Sequential):
+            return list(model)
+        raise ConfigError(
+            f"layout=pipeline cannot take the model of recipe {type(self).__name__} apart",
+            "write def stages(self, model): return [model.embed, *model.blocks, model.out]",
+        )
 
     def score(self, model: nn.Module, batch: B) -> dict[str, Tally]:
         """Named tallies to report besides the loss, on valid and test."""

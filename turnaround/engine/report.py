@@ -5,7 +5,7 @@
 
     curve = Curve(report, device, 3000, blame)
     curve.add(point, loss, norm)      # once a step; says something when it is due
-    curve.settle()                    # before the parameters are judged or saved
+    curve.settle(norm)                # before the parameters are judged or saved
 
 A rank has one `Report`, so that its events are numbered without a gap.
 """
@@ -30,6 +30,7 @@ EARLY = 100  # steps that are all points: where a curve moves most; short compar
 EVERY = 10  # then each tenth step,
 SECONDS = 1.0  # or one a second where ten steps take longer,
 FASTEST = 0.02  # and never more than 50 a second
+Norm = Callable[[], Tensor]  # of the step's gradients; costs a pass over them
 GLANCE = 0.5  # seconds between two `progress` events
 
 
@@ -92,28 +93,35 @@ class Curve:
         self._blame = blame
         self._clock = clock
         self._loss = self._count = 0.0  # summed since the last point
-        self._latest: tuple[Point, float] | None = None  # a step not said yet, and its norm
-        self._said = self._glanced = -math.inf  # when the last point and progress were
+        self._latest: tuple[Point, float | None] | None = None  # a step not said yet, and its norm
+        self._said = self._glanced = self._normed = -math.inf  # when point, progress, norm were
         self._since: tuple[float, int] | None = None  # when speed was last measured, and examples
         self._speed = math.nan  # examples a second
 
-    def add(self, point: Point, loss: Tensor, norm: Tensor) -> None:
-        """Take a step down; NumericsError when its numbers, or the last one's, are not finite."""
-        if read := self._late.swap(point, torch.stack((loss[0], loss[1], norm))):
+    def add(self, point: Point, loss: Tensor, norm: Norm) -> None:
+        """Take a step down; NumericsError when its numbers, or the last one's, are not finite.
+
+        `loss` is (sum, count). The norm costs a pass over all gradients, so it is asked for at
+        early steps and then once a second. What else it would have told, the next step's loss does.
+        """
+        now = self._clock()
+        wanted = point.step <= EARLY or now - self._normed >= SECONDS
+        self._normed = now if wanted else self._normed
+        if read := self._late.swap(point, loss, norm if wanted else None):
             self._take(*read)
 
-    def settle(self) -> None:
+    def settle(self, norm: Norm) -> None:
         """Say and check all there is so far; the time until the next step is not training."""
         if read := self._late.rest():
             self._take(*read)
         if self._latest:
-            self._say(*self._latest, self._clock())
+            point, seen = self._latest
+            self._check(point, 0.0, norm().item())
+            self._say(point, seen, self._clock())
         self._since = None
 
-    def _take(self, point: Point, values: list[float]) -> None:
-        loss, count, norm = values
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise self._accusation(point, loss, norm)
+    def _take(self, point: Point, loss: float, count: float, norm: float | None) -> None:
+        self._check(point, loss, norm)
         self._loss += loss
         self._count += count
         self._latest = (point, norm)
@@ -132,12 +140,13 @@ class Curve:
             self._speed = (point.examples - examples) / max(now - then, 1e-9)
         self._since = (now, point.examples)
 
-    def _say(self, point: Point, norm: float, now: float) -> None:
+    def _say(self, point: Point, norm: float | None, now: float) -> None:
         self._measure(point, now)
         loss = self._loss / self._count
         self._loss = self._count = 0.0
         self._said, self._latest = now, None
-        values = {"loss": loss, "lr": point.rate, "norm": norm, "speed": self._speed}
+        seen = math.nan if norm is None else norm
+        values = {"loss": loss, "lr": point.rate, "norm": seen, "speed": self._speed}
         known = {name: value for name, value in values.items() if math.isfinite(value)}
         where = {"step": point.step, "epoch": point.epoch, "examples": point.examples}
         self._report.event("metrics", **where, split="train", values=known, seconds=point.seconds)
@@ -149,13 +158,17 @@ class Curve:
             )
             self._report.account(point.step)
 
-    def _accusation(self, point: Point, loss: float, norm: float) -> NumericsError:
-        loss_is_fine = math.isfinite(loss)
-        what = f"norm of the gradient is {norm}" if loss_is_fine else f"loss is {loss}"
-        return NumericsError(
+    def _check(self, point: Point, loss: float, norm: float | None) -> None:
+        if math.isfinite(loss) and (norm is None or math.isfinite(norm)):
+            return
+        what = f"norm of the gradient is {norm}" if math.isfinite(loss) else f"loss is {loss}"
+        raise NumericsError(
             f"at step {point.step} the {what}: {self._blame(point)}",
             "try a smaller optim.lr, optim.clip=1 or precision=fp32; the last checkpoint is good",
         )
+
+
+Read = tuple[Point, float, float, float | None]  # a step, its loss's sum and count, the norm
 
 
 class Late:
@@ -165,11 +178,12 @@ class Late:
         self._waits = device.type == "cpu"
         self._held: tuple[Point, Tensor, torch.Event] | None = None
 
-    def swap(self, point: Point, values: Tensor) -> tuple[Point, list[float]] | None:
+    def swap(self, point: Point, loss: Tensor, norm: Norm | None) -> Read | None:
         """The newest that can be read without waiting, in return for these."""
         if self._waits:
-            return point, values.tolist()
+            return _read(point, [*loss.tolist(), norm().item()] if norm else loss.tolist())
         before = self.rest()
+        values = torch.stack((loss[0], loss[1], norm())) if norm else loss
         host = torch.empty_like(values, device="cpu", pin_memory=True)
         host.copy_(values, non_blocking=True)
         done = torch.Event(values.device)
@@ -177,11 +191,15 @@ class Late:
         self._held = (point, host, done)
         return before
 
-    def rest(self) -> tuple[Point, list[float]] | None:
+    def rest(self) -> Read | None:
         """What is still held."""
         if self._held is None:
             return None
         point, host, done = self._held
         self._held = None
         done.synchronize()
-        return point, host.tolist()
+        return _read(point, host.tolist())
+
+
+def _read(point: Point, values: list[float]) -> Read:
+    return point, values[0], values[1], values[2] if len(values) > 2 else None

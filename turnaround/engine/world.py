@@ -4,7 +4,8 @@
         world.leads                      # rank 0
         world.sum(vector)                # of every rank's vectors
         world.gather({"bleu": 30.1})     # every rank's value, in order of rank
-        world.agree(stop, seconds)       # what all ranks must know alike, once a step
+            world.agree(stop, seconds)       # what all ranks must know alike, once a step
+        world.split(2), world.across(2)  # pairs of ranks; this one's peers in the other pairs
 
 `World` is one process alone and is complete; `Gang` is the same among others.
 """
@@ -42,15 +43,27 @@ _left: list[object] = []
 class World:
     """One process, one device, nobody else."""
 
+    group: dist.ProcessGroup | None = None  # torch's; none: every process there is
+    host = "127.0.0.1"  # where the ranks met
+
     def __init__(self, device: torch.device, rank: int = 0, size: int = 1) -> None:
         self.device = device
         self.rank = rank
         self.size = size
+        self.ranks = list(range(size))  # who belongs to it, as the whole world counts
 
     @property
     def leads(self) -> bool:
-        """This rank speaks and writes for all."""
-        return self.rank == 0
+        """This rank speaks and writes for all, not only for its part of a world that was split."""
+        return self.ranks[self.rank] == 0
+
+    def split(self, size: int) -> World:
+        """This rank's part of `size` neighbours. Every rank asks, in the same order."""
+        return self
+
+    def across(self, size: int) -> World:
+        """The ranks at this one's place in every part of `size`. Every rank asks."""
+        return self
 
     def seed(self, *key: int) -> None:
         """Let everything that is drawn from now on follow from `key` alone.
@@ -96,9 +109,31 @@ class Gang(World):
         super().__init__(device, rank, size)
         self._pulse: tuple[Tensor, Work] | None = None
 
+    def split(self, size: int) -> World:
+        """This rank's part of `size` neighbours. Every rank asks, in the same order."""
+        return self._part([range(i, i + size) for i in range(0, self.size, size)])
+
+    def across(self, size: int) -> World:
+        """The ranks at this one's place in every part of `size`. Every rank asks."""
+        return self._part([range(i, self.size, size) for i in range(size)])
+
+    def _part(self, parts: list[range]) -> World:
+        """The one of `parts` that this rank belongs to; torch wants all ranks to make them all."""
+        if len(parts) == 1:
+            return self
+        ranks = [[self.ranks[i] for i in part] for part in parts]
+        alone = len(parts[0]) == 1
+        groups = [None if alone else dist.new_group(part, timeout=ANSWER) for part in ranks]
+        _left.extend(groups)
+        mine = next(i for i, part in enumerate(parts) if self.rank in part)
+        place, size = parts[mine].index(self.rank), len(parts[mine])
+        made = World(self.device) if alone else Gang(self.device, place, size)
+        made.ranks, made.group, made.host = ranks[mine], groups[mine], self.host
+        return made
+
     def sum(self, values: Tensor) -> Tensor:
         """The sum of every rank's `values`."""
-        dist.all_reduce(values)
+        dist.all_reduce(values, group=self.group)
         return values
 
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -131,8 +166,9 @@ class Gang(World):
         return wishes > 0, clock
 
     def _send(self, stop: bool, seconds: float) -> tuple[Tensor, Work]:
-        values = torch.tensor([stop, seconds * self.leads], dtype=torch.float64)
-        work = dist.all_reduce(values, async_op=True)
+        first = self.rank == 0
+        values = torch.tensor([stop, seconds * first], dtype=torch.float64)
+        work = dist.all_reduce(values, group=self.group, async_op=True)
         assert work is not None  # it is None for ranks outside of the group only
         return values, work
 
@@ -165,7 +201,9 @@ def join(assignment: Assignment, listener: int | None = None) -> Iterator[World]
     )
     _left.append(dist.group.WORLD)
     try:
-        yield Gang(device, assignment.rank, assignment.size)
+        world = Gang(device, assignment.rank, assignment.size)
+        world.host = str(assignment.store).rpartition(":")[0]
+        yield world
     finally:
         dist.destroy_process_group()
 

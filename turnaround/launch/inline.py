@@ -44,7 +44,7 @@ def run(plan: Plan, journal: Journal, watch: Watch, spans: dict[str, Any] | None
     return _carry_out(submitted.id, 1, journal, watch)
 
 
-def resume(run: str, journal: Journal, watch: Watch) -> int:
+def resume(run: str, journal: Journal, watch: Watch, spans: dict[str, Any] | None = None) -> int:
     """Go on from the run's last checkpoint; the exit code."""
     row = journal.run(run)
     pid, _, created = row.owner.partition(":")
@@ -52,6 +52,8 @@ def resume(run: str, journal: Journal, watch: Watch) -> int:
         hint = f"turnaround watch {run}"
         raise JournalError(f"run {run} is being carried out by process {pid}", hint)
     journal.update(run, owner=_owner(), recorded=not row.tracking, ended=None, exit_code=None)
+    if spans:
+        journal.append(run, Event("spans", spans, time.time(), row.attempt))
     return _carry_out(run, row.attempt + 1, journal, watch)
 
 
@@ -66,19 +68,21 @@ def _carry_out(run: str, attempt: int, journal: Journal, watch: Watch) -> int:
         start.ensure(journal.root, plan.tracking.uri, plan.place.interpreter)
     scribe = Scribe(journal, run, attempt, watch)
     scribe.mark(Status.RUNNING)
+    began = time.time()  # what follows imports torch: no fork here, but the same row
     work = pkgutil.resolve_name(plan.entry)  # by its name: launchers do without torch
-    with _meeting(plan.layout.devices) as (listener, store):
+    with _meeting(plan.devices) as (listener, store):
         first, *others = _assignments(plan, journal, run, attempt, store)
+        first = dataclasses.replace(first, forked=began)
         helpers = [Helper(plan, assignment, scribe) for assignment in others]
         codes = [work(plan, first, scribe.take, listener), *(h.leave() for h in helpers)]
-    code = _verdict(codes)
+    code = _verdict(codes[: plan.vital])
     ended = Status.FAILED if code else Status.SUCCEEDED
     scribe.mark(Status.STOPPED if code in STOPPED else ended, code)
     return code
 
 
 def _verdict(codes: list[int]) -> int:
-    """One exit code for all ranks: that of the first that failed by itself."""
+    """One exit code for all vital ranks: that of the first that failed by itself."""
     own = (code for code in codes if code > 0 and code != LOST)
     return next(own, LOST if any(codes) else 0)
 
@@ -100,7 +104,7 @@ def _assignments(
     plan: Plan, journal: Journal, run: str, attempt: int, store: str | None
 ) -> list[Assignment]:
     """One for each rank."""
-    place, size = plan.place, plan.layout.devices
+    place, size = plan.place, plan.devices
     tree = journal.root / "snapshots" / (place.snapshot or "") / "tree"
     first = Assignment(
         run=run,
@@ -165,7 +169,7 @@ class Scribe:
         self._watch = watch
         self._lock = threading.Lock()  # the other ranks' events come from threads
         self._file = EventFile(journal.folder(run))
-        self._backlog: list[Event] = []  # what a full disk did not take; training goes on
+        self._backlog: list[bytes] = []  # what a full disk did not take; training goes on
         self._summary: dict[str, Any] = {}
         self._said: dict[int, str] = {}  # the first message for each exit code
 
@@ -174,9 +178,9 @@ class Scribe:
         event = Event(**json.loads(line))
         with self._lock:
             self._remember(event)
-            self._backlog = [*self._backlog, event][-BACKLOG:]
+            self._backlog = [*self._backlog, line.rstrip("\n").encode()][-BACKLOG:]
             with contextlib.suppress(OSError):
-                self._file.append(*self._backlog)
+                self._file.write(*self._backlog)
                 self._backlog = []
             self._watch(event)
 

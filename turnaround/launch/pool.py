@@ -67,9 +67,9 @@ class Pool:
         """Ask the run to save and end; it is over when the journal says so."""
         self._patient({"op": "stop", "run": run, "reason": reason})
 
-    def resume(self, run: str) -> None:
+    def resume(self, run: str, spans: dict[str, Any] | None = None) -> None:
         """Queue a run that was stopped or failed; it goes on from its checkpoint."""
-        self._patient({"op": "resume", "run": run})
+        self._patient({"op": "resume", "run": run, "spans": spans})
 
     def record(self) -> Record | None:
         """The pool that is up."""

@@ -35,6 +35,7 @@ class Nursery:
         self._lock = threading.Lock()
         self._forked: queue.Queue[int | None] = queue.Queue()
         self._ready = threading.Event()
+        self.complete = threading.Event()  # nothing is left that it would import
         self._exits: dict[int, OnExit] = {}
         self._next: OnExit | None = (
             None  # of the fork under way: a child may exit before fork() returns
@@ -108,6 +109,8 @@ class Nursery:
                 self._ready.set()
             else:
                 self.process.kill()
+        elif "complete" in message:
+            self.complete.set()
         elif "forked" in message:
             assert self._next is not None
             self._exits[message["forked"]] = self._next

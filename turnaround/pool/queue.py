@@ -60,7 +60,7 @@ def decide(
 
 def place(plan: Plan, left: Free, inventory: Inventory) -> Placement | None:
     """Where the gang would go, or None when it does not fit now."""
-    devices = plan.layout.devices
+    devices = plan.devices
     if plan.cluster.device == "cuda":
         return Placement(gpus=list(left.gpus[:devices])) if len(left.gpus) >= devices else None
     cpus = min(devices * (plan.cluster.threads or 1), inventory.cpus)
@@ -70,7 +70,7 @@ def place(plan: Plan, left: Free, inventory: Inventory) -> Placement | None:
 def _why(plan: Plan, left: Free, holders: dict[str, Placement], before: str | None) -> str:
     if before:
         return f"waits its turn behind {before}"
-    devices = plan.layout.devices
+    devices = plan.devices
     if plan.cluster.device == "cuda":
         need, have = f"{devices} GPU", f"{len(left.gpus)}"
     else:

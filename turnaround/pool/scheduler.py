@@ -61,7 +61,7 @@ class Scheduler:
                 case "stop":
                     reply = self._stop(request["run"], request["reason"])
                 case "resume":
-                    reply = self._resume(request["run"])
+                    reply = self._resume(request["run"], request.get("spans"))
                 case "ping":
                     reply = {}
                 case other:
@@ -96,7 +96,7 @@ class Scheduler:
         self._ask({"op": "stop", "run": run, "attempt": row.attempt})
         return {}
 
-    def _resume(self, run: str) -> dict[str, Any]:
+    def _resume(self, run: str, spans: dict[str, Any] | None) -> dict[str, Any]:
         row = self._journal.run(run)
         if not row.status.over:
             raise JournalError(f"run {run} is {row.status}", f"turnaround watch {run}")
@@ -111,6 +111,8 @@ class Scheduler:
             "exit_code": None,
             "recorded": not row.tracking,
         }
+        if spans:
+            self._journal.append(run, Event("spans", spans, time.time(), row.attempt))
         self._journal.mark(run, Status.QUEUED, "resumed", attempt=row.attempt, **fresh)
         return {}
 
@@ -226,6 +228,7 @@ class Scheduler:
             if gang["outcome"] and settled:
                 self._ask({"op": "forget", "run": gang["run"], "attempt": gang["attempt"]})
                 del self._gangs[key]
+                self._plans.pop(row.id, None)
 
     def _start(self) -> None:
         queued = [run for run in self._journal.queue() if run.status is Status.QUEUED]

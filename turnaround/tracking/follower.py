@@ -16,7 +16,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from turnaround.journal import Journal, Run, read_events
-from turnaround.ledger import settle
+from turnaround.ledger import Account, settle
 from turnaround.spec import Event
 from turnaround.tracking import artifacts
 from turnaround.tracking.machine import Reading
@@ -127,10 +127,12 @@ class Follower:
     def _turn(self, store: Store, run: Run) -> None:
         """Tell MLflow the new status; at the end also what came out, and tell the journal."""
         run_id = self.progress.run_id
+        spent: list[Point] = []
         if run.status.over:
             account = settle(self.journal.events(run.id), time.time(), run.devices)
             artifacts.after(store.client, run_id, self.folder, account)
-        store.write(run_id, tags=life(run))
+            spent = _spent(account, run)
+        store.write(run_id, spent, tags=life(run))
         store.turn(run_id, STATUS[run.status], run.ended if run.status.over else None)
         self._save(dataclasses.replace(self.progress, status=run.status))
         if run.status.over and self.journal.run(run.id) == run:  # and not resumed meanwhile
@@ -165,6 +167,19 @@ def _values(event: Event) -> Iterator[tuple[str, float]]:
         for name, value in data["values"].items():
             split, _, score = name.partition("/")
             yield key(name if split == "test" else f"{split}/best/{score}"), value
+
+
+def _spent(account: Account, run: Run) -> list[Point]:
+    """Where the time went: the rows that count, and their sum.
+
+    The UI sorts sections by name: called `time/`, these came before the curves of `train` and
+    `valid` and pushed them off the screen. Step 0 makes bars of them, one for each run.
+    """
+    least = min(0.1, 0.01 * account.total)
+    rows = {row: seconds for row, seconds in account.rows.items() if seconds >= least}
+    rows["total"] = account.total
+    when = run.ended or run.submitted
+    return [Point(f"wall/{row}", seconds, when, 0) for row, seconds in rows.items()]
 
 
 def _load(path: Path) -> Progress:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LINGER = 30.0  # seconds it stays when nothing is left, so that the next run finds it warm
 PATIENCE = 3600.0  # seconds of failure after which it leaves finished runs to the next recorder
+GLANCE = 0.2  # seconds until it sees that a run has ended; a look costs 0.5 ms
 RETRY = 60.0  # seconds it stays where MLflow cannot be imported, so that nobody tries again at once
 NICE = 10  # training goes first
 
@@ -75,10 +76,22 @@ def _work(rounds: Rounds, lock: Lock, told: Told, linger: float) -> bool:
             return True
         if rounds.failing > PATIENCE and not rounds.running:
             return False
-        if told(rounds.pause):
+        if _rested(rounds, told):
             rounds.go()
             return False
     return False
+
+
+def _rested(rounds: Rounds, told: Told) -> bool:
+    """Wait for the next round, or until a run ends; whether a signal to end came meanwhile."""
+    rest = rounds.pause
+    while True:
+        nap = min(GLANCE, rest)
+        if told(nap):
+            return True
+        rest -= nap
+        if rest <= 0 or rounds.ended():
+            return False
 
 
 def _told() -> Told:

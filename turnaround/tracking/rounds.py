@@ -41,6 +41,13 @@ class Rounds:
         """For how many seconds something has not worked."""
         return time.time() - self._lag.since if self._lag.since else 0.0
 
+    def ended(self) -> bool:
+        """Whether a run has ended since the last round: somebody waits for its answer."""
+        if self.running and not self.failing:
+            with contextlib.suppress(JournalError, sqlite3.Error):
+                return any(run.status.over for run in left(self.journal.root, self.uri))
+        return False
+
     def go(self) -> bool:
         """Write one batch of each run that is left; whether there was any."""
         try:

@@ -1,11 +1,13 @@
 """`layout=single`: one replica on one device. The base of every other layout, and complete.
 
-    layout = Layout(world)
-    model = layout.wrap(recipe.model())
+    layout = Layout(world, plan.layout)
+    model = layout.wrap(recipe.model(), recipe)
+    optimizer = optim.make(plan.optim, layout.parameters(model).values())
     loss = layout.gradients(model, forward, last=True)   # summed into the parameters' .grad
     loss = layout.sum(loss)                              # over all ranks
 
-Another layout overrides what differs, one to five methods.
+Another layout overrides what differs. Methods that say `every rank` may wait for the others: all
+ranks call them equally often, in the same order.
 """
 
 from __future__ import annotations
@@ -13,11 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from turnaround import spec
+from turnaround.engine.compress import Reduce
+from turnaround.engine.layouts import blocks
 from turnaround.engine.metrics import Mean
+from turnaround.engine.optim import total_norm
+from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
 
 Forward = Callable[[nn.Module], Mean]  # the loss of one micro-batch
@@ -29,16 +35,27 @@ class Layout:
     exact = True  # draws the same loss curve as one device
     exposed = 0.0  # seconds of the last `gradients` spent waiting for other ranks
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, settings: spec.Layout) -> None:
         self.world = world
+        self.settings = settings
+        self.reduce = Reduce(world)  # how gradients are added up; an update may send fewer bits
 
-    def wrap(self, model: nn.Module) -> nn.Module:
+    def wrap(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
         """The model as it is called while training."""
-        return model.to(self.world.device)
+        model = model.to(self.world.device)
+        if self.settings.activation_checkpointing:
+            blocks.forget(model)
+        if self.settings.compile:
+            model.compile()
+        return model
 
     def whole(self, model: nn.Module) -> nn.Module:
-        """The model as the recipe wrote it, for scores and checkpoints."""
+        """The model as the recipe wrote it, to look at and not to change; every rank."""
         return model
+
+    def parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        """What the optimizer moves, by the names in the recipe's model."""
+        return dict(self.whole(model).named_parameters())
 
     def reader(self) -> tuple[int, int]:
         """Which share of every batch this rank reads: its number, and of how many."""
@@ -50,37 +67,62 @@ class Layout:
         After the `last` of a step they are the sum over all ranks.
         """
         loss = forward(model)
-        torch.autograd.backward(loss.sum)
+        loss.backward()
         return loss.values
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum of `values` over all that read different examples."""
+        """The sum of `values` over all that read different examples; once a step, every rank."""
         return values
 
+    def norm(self, gradients: list[Tensor]) -> Tensor:
+        """The global norm of the gradients that `gradients` and `sum` have just added up."""
+        return total_norm(gradients)
+
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The same for named sums that not every rank may have."""
+        """The same for named sums that not every rank may have; every rank."""
         return sums
 
+    def weights(self, model: nn.Module) -> dict[str, Tensor]:
+        """The state_dict of the recipe's model, as every layout has it; every rank."""
+        state: dict[str, Tensor] = self.whole(model).state_dict()
+        return state
+
+    def load_weights(self, model: nn.Module, weights: dict[str, Tensor]) -> None:
+        """The inverse of `weights`; every rank."""
+        self.whole(model).load_state_dict(weights)
+
     def state_dict(self, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
-        """What they need to go on, by the names of the parameters."""
-        names = _names(model := self.whole(model), optimizer)
-        state = {names[i]: value for i, value in optimizer.state_dict()["state"].items()}
-        return {"model": model.state_dict(), "optimizer": state}
+        """What they need to go on, by the names of the parameters; every rank."""
+        moments = self.gathered(model, self.moments(model, optimizer))
+        return {"model": self.weights(model), "optimizer": moments}
 
     def load_state_dict(
         self, model: nn.Module, optimizer: Optimizer, state: dict[str, Any]
     ) -> None:
         """The inverse of `state_dict`; the optimizer's settings stay as the plan says."""
-        names = _names(model := self.whole(model), optimizer)
-        model.load_state_dict(state["model"])
-        saved = state["optimizer"]
-        moments = {i: saved[name] for i, name in names.items() if name in saved}
+        self.load_weights(model, state["model"])
+        names, saved = self.names(model, optimizer), state["optimizer"]
+        moments = {i: self.part(name, saved[name]) for i, name in names.items() if name in saved}
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
+    def moments(self, model: nn.Module, optimizer: Optimizer) -> dict[str, dict[str, Any]]:
+        """This rank's part of the optimizer's state, by the names of the parameters."""
+        names = self.names(model, optimizer)
+        return {names[i]: value for i, value in optimizer.state_dict()["state"].items()}
 
-def _names(model: nn.Module, optimizer: Optimizer) -> dict[int, str]:
-    """The optimizer's number of each parameter → its name in the model."""
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    parameters = (p for group in optimizer.param_groups for p in group["params"])
-    return {i: names[id(parameter)] for i, parameter in enumerate(parameters)}
+    def gathered(
+        self, model: nn.Module, moments: dict[str, dict[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
+        """The whole of the optimizer's state, from every rank's part."""
+        return moments
+
+    def part(self, name: str, moments: dict[str, Any]) -> dict[str, Any]:
+        """This rank's part of one parameter's state: the inverse of `gathered`."""
+        return moments
+
+    def names(self, model: nn.Module, optimizer: Optimizer) -> dict[int, str]:
+        """The optimizer's number of each parameter → its name in the recipe's model."""
+        names = {id(parameter): name for name, parameter in self.parameters(model).items()}
+        parameters = (p for group in optimizer.param_groups for p in group["params"])
+        return {i: names[id(parameter)] for i, parameter in enumerate(parameters)}

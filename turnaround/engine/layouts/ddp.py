@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from turnaround.engine.layouts import base
+from turnaround.engine.recipe import Recipe
 
 
 class Layout(base.Layout):
@@ -21,9 +23,13 @@ class Layout(base.Layout):
 
     _ready = 0.0  # when the last gradients were on their way to the other ranks
 
-    def wrap(self, model: nn.Module) -> nn.Module:
+    def wrap(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
         """The model as it is called while training; rank 0's parameters are everyone's."""
-        wrapped = DistributedDataParallel(super().wrap(model), gradient_as_bucket_view=True)
+        wrapped = DistributedDataParallel(
+            super().wrap(model, recipe),
+            process_group=self.world.group,
+            gradient_as_bucket_view=True,
+        )
         wrapped.register_comm_hook(self, lambda layout, bucket: layout.add_up(bucket))
         return wrapped
 
@@ -40,16 +46,14 @@ class Layout(base.Layout):
         assert isinstance(model, DistributedDataParallel)  # `wrap` made it
         with contextlib.nullcontext() if last else model.no_sync():
             loss = forward(model)
-            torch.autograd.backward(loss.sum)
+            loss.backward()
         self.exposed = time.perf_counter() - self._ready if last else 0.0
         return loss.values
 
     def add_up(self, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]  # torch's types lack it
         """The sum over ranks. Once the last bucket is on its way, all that is left is to wait."""
-        work = dist.all_reduce(bucket.buffer(), async_op=True)
-        assert work is not None  # it is None for ranks outside of the group only
+        added = self.reduce(bucket.buffer())
         self._ready = time.perf_counter()
-        added: torch.futures.Future[Tensor] = work.get_future().then(_first)
         return added
 
     def sum(self, values: Tensor) -> Tensor:
@@ -59,7 +63,3 @@ class Layout(base.Layout):
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """The same for named sums that not every rank may have."""
         return self.world.total(sums)
-
-
-def _first(done: torch.futures.Future[list[Tensor]]) -> Tensor:
-    return done.value()[0]

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
@@ -19,8 +20,10 @@ PAD = 0
 class Config:
     examples: int = 96
     width: int = 8
+    rows: int = 11  # of the embedding, eleven of them in use
     dropout: float = 0.0
     pause: float = 0.0  # seconds a micro-batch
+    slow: int | None = None  # a rank for which it is ten times as long
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class Batch:
 
 
 class Successor(nn.Module):
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int, dropout: float, rows: int = 11) -> None:
         super().__init__()
-        self.embed = nn.Embedding(11, width, padding_idx=PAD)
+        self.embed = nn.Embedding(rows, width, padding_idx=PAD)
         self.drop = nn.Dropout(dropout)
         self.lstm = nn.LSTM(width, width, batch_first=True)
         self.out = nn.Linear(width, 11)
@@ -57,10 +60,12 @@ class Digits(Recipe[Batch]):
         return Batch(digits, torch.where(digits == PAD, PAD, digits % 10 + 1))
 
     def model(self) -> nn.Module:
-        return Successor(self.config.width, self.config.dropout)
+        return Successor(self.config.width, self.config.dropout, self.config.rows)
 
     def inputs(self, batch: Batch) -> tuple[Tensor]:
         time.sleep(self.config.pause)
+        if self.config.slow is not None and self.config.slow == dist.get_rank():
+            time.sleep(9 * self.config.pause)
         return (batch.digits,)
 
     def loss(self, logits: Tensor, batch: Batch) -> Mean:
