@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.projects import WORDS, make_project
 from turnaround.journal import Journal
 from turnaround.spec import Status
@@ -26,6 +28,7 @@ def saved(journal: Journal) -> bool:
     return any(e.kind == "checkpoint" for run in journal.runs() for e in journal.events(run.id))
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_resume_goes_on(journal: Journal, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     process = start(project, "run", *WORDS, *LONG)

@@ -59,10 +59,11 @@ def causes(ask, carry_out: Callable[..., Run]) -> Callable[..., list[dict[str, A
     [
         (["checkpoint.every=1", "recipe.save=0.02"], "checkpoints", "checkpoint.every="),
         (["evaluate.every=1", "recipe.score=0.03"], "evaluations", "evaluate.every="),
-        (
+        pytest.param(
             ["data.batch=4", "budget.steps=400", "evaluate.every=200", "recipe.step=0.005"],
             "batch",
             "data.batch=64 budget.steps=25 evaluate.every=13",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -86,6 +87,7 @@ def test_a_slow_loader_is_named(causes, monkeypatch: pytest.MonkeyPatch) -> None
     assert told["saves"] == pytest.approx(0.5 * 40 * 16 * 0.003, rel=0.25)
 
 
+@pytest.mark.slow
 def test_the_slow_one_of_two_ranks_is_named(causes) -> None:
     told = causes("layout=ddp", "layout.replicate=2", "recipe.lag=0.01")[0]
     assert (told["cause"], told["row"]) == ("imbalance", "communicate")

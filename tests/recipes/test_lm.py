@@ -116,11 +116,11 @@ def test_n_steps_and_n_more_are_two_n_steps_bit_for_bit(
     ("model", "layout"),
     [
         ("transformer", Layout("ddp", replicate=2)),
-        ("transformer", Layout("fsdp", shard=2)),
+        pytest.param("transformer", Layout("fsdp", shard=2), marks=pytest.mark.slow),
         ("transformer", Layout("tensor", tensor=2)),
         ("transformer", Layout("pipeline", pipeline=2)),
         ("lstm", Layout("ddp", replicate=2)),
-        ("lstm", Layout("pipeline", pipeline=2)),
+        pytest.param("lstm", Layout("pipeline", pipeline=2), marks=pytest.mark.slow),
     ],
     ids=lambda value: getattr(value, "name", value),
 )

@@ -68,6 +68,7 @@ def test_a_recorder_killed_on_the_way_loses_and_doubles_nothing(workshop: Worksh
     }
 
 
+@pytest.mark.slow
 def test_of_many_recorders_one_lives_and_leaves_when_nothing_is_left(workshop: Workshop) -> None:
     workshop.submit(RUN)
     crowd = [record(workshop, 1.5) for _ in range(3)]

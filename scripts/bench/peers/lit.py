@@ -30,6 +30,10 @@ class Lit(lightning.LightningModule):
         loss = self.recipe.loss(self.inner(*self.recipe.inputs(batch)), batch)
         return loss.sum / loss.count
 
+    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
+        """It is there already; Lightning's own way refuses frozen data classes."""
+        return batch
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """As in the recipe's defaults."""
         return torch.optim.Adam(self.parameters(), lr=5e-3)

@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.engine.trials import trial_plan
 from tests.launch.test_inline import plan, when
 from turnaround.journal import Journal
@@ -16,6 +18,7 @@ from turnaround.spec import Budget, Event, Recipe, Status, Update
 TWO = Update("async", groups=2)
 
 
+@pytest.mark.slow
 def test_an_inline_run_ends_well_without_a_group_that_was_killed(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     pids = []
