@@ -184,7 +184,10 @@ def test_higher_priority_goes_first(pool: Pool, project: Path, home: Path) -> No
 # ── faults ──
 
 
-@pytest.mark.parametrize("layout", [(), pytest.param(TWO, marks=pytest.mark.slow)])
+RANKS = pytest.param(("layout=ddp", "layout.replicate=2"), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("layout", [(), RANKS])
 def test_a_killed_worker_is_replaced_and_goes_on_from_the_last_checkpoint(
     pool: Pool, project: Path, home: Path, layout: tuple[str, ...]
 ) -> None:
