@@ -26,3 +26,10 @@ def test_counts_are_exact_where_sums_are_not() -> None:
 
 def test_a_mean_of_nothing_is_no_number() -> None:
     assert math.isnan(Mean.of(0.0, 0).compute())
+
+
+def test_the_gradients_of_added_means_are_divided_by_all_that_was_counted() -> None:
+    weight = torch.tensor(1.0, requires_grad=True)
+    (Mean.of(6 * weight, 2) + Mean.of(4 * weight, 3)).divided().backward()
+    assert weight.grad is not None
+    assert weight.grad.item() == 2.0

@@ -51,7 +51,7 @@ class Mean(Tally):
         if values is not None:
             super().__init__(values)
         self._total = total
-        self._count: Tensor | float = 0.0
+        self._count: Tensor | float | None = None  # of one made by `of`
         self._weight: Tensor | None = None
 
     @classmethod
@@ -72,6 +72,7 @@ class Mean(Tally):
         total = self.sum.detach()
         if isinstance(self._count, float):
             return torch.tensor((total.item(), self._count), dtype=_WIDE)
+        assert self._count is not None  # else the values were given
         return torch.stack((total.to(_WIDE), self._count))
 
     @property
@@ -97,7 +98,8 @@ class Mean(Tally):
         if isinstance(self._count, float):
             self._weight = torch.tensor(1 / (self._count or math.nan), dtype=self.sum.dtype)
         else:
-            self._weight = (1 / self._count).to(self.sum.dtype)
+            count = self.count if self._count is None else self._count
+            self._weight = (1 / count).to(self.sum.dtype)
         return self
 
     def compute(self) -> float:
