@@ -215,8 +215,8 @@ class LanguageModel(Recipe[Batch]):
         targets = batch[:, 1:].flatten()
         return Mean.of(cross_entropy(logits.flatten(0, 1), targets, reduction="sum"), len(targets))
 
-    def score(self, model: nn.Module, batch: Batch) -> dict[str, Tally]:
-        loss = self.loss(model(*self.inputs(batch)), batch)
+    def score(self, model: nn.Module, batch: Batch, logits: Tensor) -> dict[str, Tally]:
+        loss = self.loss(logits, batch)
         size = sizes(self.tokenizer).to(batch.device)[batch[:, 1:]].sum()
         bits = Mean.of(loss.sum / math.log(2), size)  # per byte they compare across vocabularies
         return {"bits_per_byte": bits, "perplexity": Perplexity(loss.values)}

@@ -227,7 +227,7 @@ class Seq2Seq(Recipe[Batch]):
         targets = batch.target[batch.target != PAD]
         return Mean.of(cross_entropy(logits, targets, reduction="sum"), len(targets))
 
-    def score(self, model: nn.Module, batch: Batch) -> dict[str, Tally]:
+    def score(self, model: nn.Module, batch: Batch, logits: Tensor) -> dict[str, Tally]:
         guesses = self.translations(self.found(model, batch.source))
         right = sum(map(str.__eq__, guesses, batch.references))
         bleu, chrf = Bleu.of(guesses, batch.references), Chrf.of(guesses, batch.references)

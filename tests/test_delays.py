@@ -118,7 +118,9 @@ class Dawdler(Recipe[tuple[Tensor, Tensor]]):
     def loss(self, output: Tensor, batch: tuple[Tensor, Tensor]) -> Mean:
         return Mean.of((output - batch[1]).square().sum(), len(output))
 
-    def score(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Mean]:
+    def score(
+        self, model: nn.Module, batch: tuple[Tensor, Tensor], output: Tensor
+    ) -> dict[str, Mean]:
         if self.trains:
             self.dawdle("evaluate")
         return {}

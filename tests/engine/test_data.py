@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tests.engine.trials import trial_plan
 from turnaround.engine.data import Feed, Order, moved
+from turnaround.engine.recipe import Endless
 from turnaround.engine.world import World
 from turnaround.errors import DataError
 from turnaround.spec import Data, Update
@@ -64,6 +65,18 @@ def test_what_stands_at_a_place_does_not_depend_on_what_was_taken_before(
     whole = order(count, bucket=bucket).take(0, 100)
     for start in range(0, 90, 7):
         assert order(count, bucket=bucket).take(start, 9) == whole[start : start + 9]
+
+
+@pytest.mark.parametrize("bucket", [1, 4])
+def test_what_never_ends_is_taken_in_order_and_never_twice(bucket: int) -> None:
+    made = Endless(lambda number: -number)
+    taken = [
+        number
+        for start in range(0, 800, 8)
+        for number in order(len(made), 0, 8, bucket).take(start, 8)
+    ]
+    assert sorted(taken) == list(range(800))
+    assert [made[number] for number in taken[:3]] == [-number for number in taken[:3]]
 
 
 def test_neighbours_in_a_bucket_are_about_equally_long() -> None:

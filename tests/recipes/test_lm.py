@@ -196,12 +196,16 @@ def test_every_token_of_the_held_out_text_but_the_first_is_judged_once(tmp_path:
 def test_bits_are_per_byte_whatever_the_tokens(tmp_path: Path, tokens: str) -> None:
     made = recipe(tmp_path, {"tokens": tokens})
     model, batch = made.model().eval(), made.collate(list(made.data("valid")[:4]))
-    loss, scores = made.loss(model(*made.inputs(batch)), batch), made.score(model, batch)
+    logits = model(*made.inputs(batch))
+    loss, scores = made.loss(logits, batch), made.score(model, batch, logits)
     said = made.tokenizer.decode_batch(batch[:, 1:].tolist())
     size = sum(len(text.encode()) for text in said)
     bits = loss.compute() * batch[:, 1:].numel() / math.log(2) / size
     assert scores["bits_per_byte"].compute() == pytest.approx(bits)
-    halves = [made.score(model, half)["perplexity"] for half in batch.chunk(2)]
+    halves = [
+        made.score(model, half, part)["perplexity"]
+        for half, part in zip(batch.chunk(2), logits.chunk(2), strict=True)
+    ]
     assert (halves[0] + halves[1]).compute() == pytest.approx(math.exp(loss.compute()))
 
 

@@ -27,6 +27,7 @@ from turnaround.errors import DataError
 from turnaround.spec import Plan
 
 T = TypeVar("T")
+ENDLESS = 2**40  # examples: `Endless` says it has so many
 SORTED = 50  # batches of an evaluation that are sorted by length together, and held in memory
 
 
@@ -146,12 +147,17 @@ class Order:
     def take(self, start: int, count: int) -> list[int]:
         """The numbers at places `start` to `start + count`."""
         if self._bucket == 1:
-            return _cut(start, count, self._count, self._shuffle)
+            return self._plain(start, count)
         return _cut(start, count, self._batch * self._bucket, self._sort)
+
+    def _plain(self, start: int, count: int) -> list[int]:
+        if self._count >= ENDLESS:  # nothing comes twice, so the order is as good as any
+            return list(range(start, start + count))
+        return _cut(start, count, self._count, self._shuffle)
 
     def _sorted(self, window: int) -> Tensor:
         size = self._batch * self._bucket
-        numbers = sorted(_cut(window * size, size, self._count, self._shuffle), key=self._length)
+        numbers = sorted(self._plain(window * size, size), key=self._length)
         batches = torch.tensor(numbers).view(self._bucket, self._batch)
         return batches[self._permutation(self._bucket, 1, window)].flatten()
 

@@ -137,6 +137,14 @@ def loss(parts: Parts, model: nn.Module, batch: Any) -> Mean:
         return parts.recipe.loss(model(*parts.recipe.inputs(batch)), batch)
 
 
+def scores(parts: Parts, model: nn.Module, batch: Any) -> dict[str, Tally]:
+    """The loss and every score of one batch, from one forward pass."""
+    with parts.compute():
+        output = model(*parts.recipe.inputs(batch))
+        loss = parts.recipe.loss(output, batch)
+        return {"loss": loss, **parts.recipe.score(model, batch, output)}
+
+
 def look(parts: Parts, now: Progress) -> None:
     """Judge the parameters on the valid split, and keep them if they are the best so far."""
     with parts.clock("log"):
@@ -193,9 +201,7 @@ def tally(parts: Parts, batches: Iterable[Any]) -> dict[str, Tally]:
     model = parts.layout.whole(parts.model).eval()
     total: dict[str, Tally] = {}
     for batch in batches:
-        with parts.compute():
-            scores = {"loss": loss(parts, model, batch), **parts.recipe.score(model, batch)}
-        for name, score in scores.items():
+        for name, score in scores(parts, model, batch).items():
             total[name] = total[name] + score.wide() if name in total else score.wide()
     model.train()
     return total

@@ -90,8 +90,11 @@ class Recipe(Generic[B]):
             "write def stages(self, model): return [model.embed, *model.blocks, model.out]",
         )
 
-    def score(self, model: nn.Module, batch: B) -> dict[str, Tally]:
-        """Named tallies to report besides the loss, on valid and test."""
+    def score(self, model: nn.Module, batch: B, output: Any) -> dict[str, Tally]:
+        """Named tallies to report besides the loss, on valid and test.
+
+        `output` is what the model made of the batch; the model is there for those who decode.
+        """
         return {}
 
     def length(self, example: Any) -> int:
@@ -154,6 +157,33 @@ class Lazy(Sequence[E], Generic[T, E]):
         if index not in self._made:
             self._made[index] = self._make(self._items[index])
         return self._made[index]
+
+
+class Endless(Sequence[E]):
+    """Examples that are made for the asking, each once: `make(i)` is the i-th, always the same.
+
+    They are taken in their order and never twice, so that training sees no example again. To
+    differ from seed to seed, mix into `make` a number drawn while `Recipe.data` runs.
+    """
+
+    COUNT = 2**40  # more than a run can see; `engine/data.py` takes them in order
+
+    def __init__(self, make: Callable[[int], E]) -> None:
+        self._make = make
+
+    def __len__(self) -> int:
+        return self.COUNT
+
+    @overload
+    def __getitem__(self, index: int) -> E: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[E]: ...
+
+    def __getitem__(self, index: int | slice) -> E | list[E]:
+        if isinstance(index, slice):
+            return [self._make(i) for i in range(len(self))[index]]
+        return self._make(index)
 
 
 REQUIRED = ("data", "model", "inputs", "loss")

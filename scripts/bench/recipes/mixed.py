@@ -47,9 +47,11 @@ class Mixed(Recipe[tuple[Tensor, Tensor]]):
         error = (output - batch[1]).square().sum()
         return Mean.of(error * self._fault() if torch.is_grad_enabled() else error, len(output))
 
-    def score(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Mean]:
+    def score(
+        self, model: nn.Module, batch: tuple[Tensor, Tensor], output: Tensor
+    ) -> dict[str, Mean]:
         _pause(self.config.judge)
-        return {"near": Mean.of(((model(batch[0]) - batch[1]).abs() < 0.1).sum(), len(batch[0]))}
+        return {"near": Mean.of(((output - batch[1]).abs() < 0.1).sum(), len(batch[0]))}
 
     def length(self, example: tuple[Tensor, Tensor]) -> int:
         return 1

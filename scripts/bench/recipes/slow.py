@@ -63,7 +63,7 @@ class Slow(Recipe[Batch]):
     def loss(self, output: Tensor, batch: Batch) -> Mean:
         return Mean.of((output - batch[1]).square().sum(), len(output))
 
-    def score(self, model: nn.Module, batch: Batch) -> dict[str, Mean]:
+    def score(self, model: nn.Module, batch: Batch, output: Tensor) -> dict[str, Mean]:
         pause(self.config.score)
         count = len(batch[0])
         error = batch[1].abs().sum()

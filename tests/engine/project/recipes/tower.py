@@ -108,6 +108,8 @@ class Tower(Recipe[tuple[Tensor, Tensor]]):
         nll = cross_entropy(logits.mT, batch[1], ignore_index=HIDDEN, reduction="sum")
         return Mean.of(nll, (batch[1] != HIDDEN).sum())
 
-    def score(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tally]:
-        right = model(batch[0]).argmax(-1) == batch[1]
+    def score(
+        self, model: nn.Module, batch: tuple[Tensor, Tensor], logits: Tensor
+    ) -> dict[str, Tally]:
+        right = logits.argmax(-1) == batch[1]
         return {"right": Mean.of(right.sum(), (batch[1] != HIDDEN).sum())}
