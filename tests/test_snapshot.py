@@ -261,12 +261,26 @@ def test_parallel_files_are_named_by_what_they_share(project: Path) -> None:
     assert fingerprint(project, path="corpus") != before
 
 
+def test_a_folder_is_known_by_all_that_is_in_it(project: Path) -> None:
+    put(project, "photos/cats/1.txt", "x")
+    put(project, "photos/dogs/1.txt", "")
+    before = fingerprint(project, path="photos")
+    assert fingerprint(project, path="photos/") == before
+    (project / "photos" / "cats" / "1.txt").rename(project / "photos" / "dogs" / "2.txt")
+    assert fingerprint(project, path="photos") != before
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("none.tsv", "{} is not there"), ("helpers", "{} is a folder"), ("empty.tsv", "{} is empty")],
+    [
+        ("none.tsv", "{} is not there"),
+        ("bare", "{} is an empty folder"),
+        ("empty.tsv", "{} is empty"),
+    ],
 )
 def test_data_that_is_not_there_is_named(project: Path, name: str, what: str) -> None:
     put(project, "empty.tsv", "")
+    (project / "bare").mkdir()
     with pytest.raises(DataError) as caught:
         fingerprint(project, train=name)
     assert str(caught.value).startswith(f"data.train={name}: {what.format(project / name)}")

@@ -68,14 +68,14 @@ def fingerprint(data: Data, project: Path, home: Path) -> str:
 
 
 def _digest(text: str, split: str, project: Path, digests: Digests) -> dict[str, str]:
-    """The digest of the file, or of each parallel file by its suffix."""
+    """The digest of the file, or of each parallel file by its suffix, or of each in the folder."""
     path = project / Path(text).expanduser()
     found = {}
     for file in _files(path, f"data.{split}={text}"):
         try:
-            if not file.stat().st_size:
+            if not (file.stat().st_size or path.is_dir()):
                 raise DataError(f"data.{split}={text}: {file} is empty", "give it an example")
-            found[file.name.removeprefix(path.name)] = digests.of(file)
+            found[str(file).removeprefix(str(path))] = digests.of(file)
         except OSError as error:
             message = f"data.{split}={text}: {file} cannot be read ({error.strerror})"
             raise DataError(message, "check its permissions") from None
@@ -83,13 +83,13 @@ def _digest(text: str, split: str, project: Path, digests: Digests) -> dict[str,
 
 
 def _files(path: Path, asked: str) -> list[Path]:
-    """The file, or the parallel files `corpus.en`, `corpus.fr` of the path `corpus`."""
+    """The file, all in the folder, or the parallel `corpus.en`, `corpus.fr` of the path `corpus`."""
     if path.is_file():
         return [path]
-    parallel = sorted(path.parent.glob(f"{glob.escape(path.name)}.*"))
-    found = [file for file in parallel if file.is_file()]
+    below = path.rglob("*") if path.is_dir() else path.parent.glob(f"{glob.escape(path.name)}.*")
+    found = sorted(file for file in below if file.is_file())
     if not found:
-        what = "is a folder" if path.is_dir() else "is not there"
+        what = "is an empty folder" if path.is_dir() else "is not there"
         hint = "paths start at the project; parallel files corpus.en, corpus.fr are named corpus"
         raise DataError(f"{asked}: {path} {what}", hint)
     return found
