@@ -27,6 +27,8 @@ def test_help_lists_every_verb_in_its_group(ask) -> None:
         "  run       train a recipe and watch it learn\n"
         "  plan      show what a run would do, without doing it\n"
         "  recipes   list the recipes, or one recipe's knobs\n"
+        "  data      prepare a data source, and say what is wrong with it\n"
+        "  init      make a folder with a recipe of your own\n"
         "\n"
         "Look:\n"
         "  ls        list runs, newest first\n"
@@ -73,8 +75,8 @@ def test_a_word_that_is_no_verb_names_near_ones(ask) -> None:
     assert (said.code, said.out) == (2, "")
     assert said.err == (
         "ConfigError: turnaround rn is not one of the verbs\n"
-        "  → did you mean run or rm?  (complete, doctor, down, gc, logs, ls, plan, recipes, resume,"
-        " rm, run, show, stop, try, ui, up, watch, why)\n"
+        "  → did you mean run or rm?  (complete, data, doctor, down, gc, init, logs, ls, plan,"
+        " recipes, resume, rm, run, show, stop, try, ui, up, watch, why)\n"
     )
 
 

@@ -39,14 +39,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_recipes_are_listed_the_users_own_and_the_shipped(
     project: Path, ask: Callable[..., Any]
 ) -> None:
-    rows = ask("recipes").out.splitlines()
-    assert rows[0].split() == ["recipe", "what", "it", "does", "file"]
-    assert any(row.startswith("seq2seq  Sequence to sequence") for row in rows)
-    tiny = next(row for row in rows if row.startswith("tiny"))
-    assert "Count to ten." in tiny
-    assert tiny.endswith(str(project / "recipes" / "tiny.py"))
+    blocks = ask("recipes").out.strip().split("\n\n")
+    assert any(block.startswith("seq2seq   Sequence to sequence") for block in blocks)
+    file = project / "recipes" / "tiny.py"
+    assert f"tiny      Count to ten.\n  file    {file}" in blocks
     names = [row["name"] for row in json.loads(ask("recipes", "--json").out)]
     assert names == sorted(names)
+
+
+def test_what_a_recipe_says_of_itself_is_on_the_shelf(
+    project: Path, ask: Callable[..., Any]
+) -> None:
+    said = '"""Count to ten.\n\nData: fingers,\n    or toes.\nExpect: ten\nTime: 9 s\n\nMore."""\n'
+    (project / "recipes" / "tiny.py").write_text(said)
+    found = {told["name"]: told for told in json.loads(ask("recipes", "--json").out)}
+    told = found["tiny"]
+    assert (told["data"], told["expect"], told["time"]) == ("fingers, or toes.", "ten", "9 s")
+    assert "\n  expect  ten\n  time    9 s\n" in ask("recipes").out
 
 
 def test_a_recipes_knobs_are_shown(project: Path, ask: Callable[..., Any]) -> None:
@@ -117,7 +126,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
         ("turnaround run opt", ["optim=", "optim."]),
         ("turnaround run see", ["seed="]),
         ("turnaround plan optim=ada", ["adagrad", "adam", "adamw"]),
-        ("turnaround plan optim.li", [""]),
+        ("turnaround plan optim.zz", [""]),
         ("turnaround plan optim.sch", ["optim.schedule="]),
         ("turnaround plan optim.schedule=co", ["constant", "cosine"]),
         ("turnaround plan recipe=ti", ["tiny"]),

@@ -28,6 +28,8 @@ GROUPS = {
         "run": "train a recipe and watch it learn",
         "plan": "show what a run would do, without doing it",
         "recipes": "list the recipes, or one recipe's knobs",
+        "data": "prepare a data source, and say what is wrong with it",
+        "init": "make a folder with a recipe of your own",
     },
     "Look": {
         "ls": "list runs, newest first",

@@ -12,10 +12,13 @@ import typer
 
 from turnaround import config
 from turnaround.cli import arguments, complete
-from turnaround.cli.table import table
+from turnaround.cli.table import plain, table, terminal_width
 from turnaround.config import Config, KnobSchema
 from turnaround.errors import ConfigError, RecipeError, near
 from turnaround.journal import home
+
+WIDEST = 100  # columns, however wide the terminal is
+INDENT = 10
 
 
 def recipes(
@@ -40,27 +43,40 @@ def recipes(
     project = config.project_root(Path.cwd())
     files = config.recipes(project)
     if name is None:
-        rows = [(name, _headline(file), str(file)) for name, file in sorted(files.items())]
-        typer.echo(_listed(rows, as_json))
+        told = [_told(name, file) for name, file in sorted(files.items())]
+        typer.echo(json.dumps(told, indent=1) if as_json else "\n\n".join(map(_block, told)))
     elif name in files:
         typer.echo(_one(name, files[name], project, as_json))
     else:
         raise ConfigError(f"recipe {name} is not one of the recipes", near(name, files))
 
 
-def _headline(file: Path) -> str:
+def _told(name: str, file: Path) -> dict[str, str]:
+    """What there is to know of a recipe without running it."""
     try:
-        return config.headline(file)
+        told = {"headline": config.headline(file), **config.facts(file)}
     except RecipeError as error:
-        return f"cannot be read: {error.message}"
+        told = {"headline": f"cannot be read: {error.message}"}
+    return {"name": name, **told, "file": str(file)}
 
 
-def _listed(rows: list[tuple[str, str, str]], as_json: bool) -> str:
-    columns = ("recipe", "what it does", "file")
-    if as_json:
-        keys = ("name", "headline", "file")
-        return json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1)
-    return table(columns, rows, spare=["file"])
+def _block(told: dict[str, str]) -> str:
+    """A recipe's name and what it does, then the rest in lines of their own."""
+    width = max(min(terminal_width() or WIDEST, WIDEST), 3 * INDENT)
+    named = {"headline": told["name"]}
+    lines = [
+        textwrap.fill(
+            plain(text),
+            width,
+            initial_indent=f"{'  ' * (key != 'headline')}{named.get(key, key)}".ljust(INDENT),
+            subsequent_indent=" " * INDENT,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for key, text in told.items()
+        if key != "name"
+    ]
+    return "\n".join(lines)
 
 
 def _one(name: str, file: Path, project: Path, as_json: bool) -> str:

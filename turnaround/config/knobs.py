@@ -7,6 +7,7 @@ KnobSchema(name="width", type="int", default=256, help="of embeddings and LSTMs"
 from __future__ import annotations
 
 import ast
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,18 @@ def headline(file: Path) -> str:
     """The first line of the file's docstring."""
     tree, _ = _parsed(file)
     return (ast.get_docstring(tree) or "").split("\n")[0]
+
+
+FACTS = ("data", "expect", "time")  # what the docstring of a recipe says in lines of their own
+
+
+def facts(file: Path) -> dict[str, str]:
+    """What the file's docstring says in paragraphs that begin with `Data:`, `Expect:`, `Time:`."""
+    tree, _ = _parsed(file)
+    paragraph = rf"^({'|'.join(FACTS)}):\s+(.*?)(?=\n\w+:\s|\n\s*\n|\Z)"
+    text = ast.get_docstring(tree) or ""
+    found = re.findall(paragraph, text, re.IGNORECASE | re.DOTALL | re.MULTILINE)
+    return {name.lower(): " ".join(said.split()) for name, said in found}
 
 
 def _parsed(file: Path) -> tuple[ast.Module, list[bytes]]:
