@@ -129,7 +129,7 @@ def test_an_unreadable_file_says_why(tmp_path: Path) -> None:
     [
         ("Go.\tVa !\nÉté.\tSummer.\n".encode("latin-1"), "line 2: expected UTF-8, found byte 0xc9"),
         ("Go.\tVa !\n".encode("utf-16"), "line 1: expected UTF-8, found byte 0xff"),
-        ("Go.\tVa !\n".encode("utf-16-le"), "line 1: expected UTF-8, found a zero byte"),
+        ("Go.\tVa !\n".encode("utf-16-le"), "line 1: expected UTF-8, found byte 0x00"),
     ],
 )
 def test_another_encoding_is_named_with_its_line(
@@ -137,7 +137,7 @@ def test_another_encoding_is_named_with_its_line(
 ) -> None:
     file = tmp_path / "pairs.tsv"
     file.write_bytes(content)
-    assert complaint(file) == f"{file}, {found}"
+    assert complaint(file) .startswith(f"{file}, {found} at offset ")
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import gzip
 import zlib
 from pathlib import Path
 
+from turnaround.corpora import splits
 from turnaround.errors import DataError, near
 from turnaround.spec import Data
 
-HELD_OUT = ("valid", "test")  # what is cut from the end of the one file, in this order
-SHARE = 20  # each a twentieth
+SHARE = 20  # what is cut from the end is a twentieth
 GZIP = b"\x1f\x8b"
 
 
@@ -26,20 +26,10 @@ def split(data: Data, name: str) -> str:
     By position, not by a hash of its lines: what is held out should go on where training ended,
     and a window should never hold two lines that did not follow each other.
     """
-    own = {"train": data.train, "valid": data.valid, "test": data.test}
-    if data.path and any(own.values()):
-        given = next(key for key, path in own.items() if path)
-        raise DataError(
-            f"data.path={data.path} and data.{given}={own[given]} are both given",
-            "name one file to be cut in three (data.path), or one for each split",
-        )
-    file = own[name] or data.path or data.train
-    if file is None:
-        raise DataError(f"no file for the {name} split", f"give data.{name}=… or data.path=…")
-    whole = read(Path(file))
-    if name != "train" and own[name]:
+    file, cut = splits.chosen(data, name)
+    whole = read(file)
+    if name != "train" and not cut:
         return whole
-    cut = [part for part in HELD_OUT if not own[part]]
     piece = len(whole) // SHARE
     end = len(whole) - piece * len(cut)  # of what is trained on
     start = end + piece * cut.index(name) if name in cut else 0

@@ -1,0 +1,60 @@
+"""Which file a split is read from, and which of its examples are held out.
+
+    file, cut = chosen(Data(path="rows.csv"), "valid")     # rows.csv, ("valid", "test")
+    mine = kept(rows, keys, "valid", cut)                  # the tenth whose keys hash to valid
+
+An example goes where the hash of its key says, whatever stands before it in the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from turnaround.errors import DataError
+from turnaround.spec import Data
+
+HELD_OUT = ("valid", "test")  # what is cut from the one file when it has no file of its own
+SHARE = 0.1  # of the examples go to each of them
+T = TypeVar("T")
+
+
+def chosen(data: Data, name: str) -> tuple[Path, tuple[str, ...]]:
+    """The file that split `name` is in, and the splits that are cut from it; none: it is whole."""
+    own = {"train": data.train, "valid": data.valid, "test": data.test}
+    if data.path and any(own.values()):
+        given = next(key for key, path in own.items() if path)
+        raise DataError(
+            f"data.path={data.path} and data.{given}={own[given]} are both given",
+            "name one file to be cut in three (data.path), or one for each split",
+        )
+    file = own[name] or data.path or data.train
+    if file is None:
+        raise DataError(f"no file for the {name} split", f"give data.{name}=… or data.path=…")
+    if name != "train" and own[name]:
+        return Path(file), ()
+    return Path(file), tuple(part for part in HELD_OUT if not own[part])
+
+
+def kept(
+    items: Sequence[T], keys: Iterable[str], name: str, cut: tuple[str, ...], share: float = SHARE
+) -> list[T]:
+    """Those of the items that belong to split `name`, when a share is cut from them for each `cut`."""
+    if not cut:
+        return list(items)
+    mine = [item for item, key in zip(items, keys, strict=True) if part(key, cut, share) == name]
+    if not mine:
+        raise DataError(
+            f"{len(items)} examples are too few to cut a {name} split from",
+            f"give data.{name}=… a file of its own",
+        )
+    return mine
+
+
+def part(key: str, cut: tuple[str, ...], share: float = SHARE) -> str:
+    """Where the example of that key belongs."""
+    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    where = HELD_OUT[int(place / share)] if place < share * len(HELD_OUT) else "train"
+    return where if where in cut else "train"
