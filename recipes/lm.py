@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu, scaled_dot_product_attention
 
 from turnaround.corpora import english, text
-from turnaround.engine import Mean, Recipe, Tally
+from turnaround.engine import Mean, Perplexity, Recipe, Tally
 from turnaround.errors import ConfigError, DataError
 from turnaround.nn.vocabulary import characters, encoded, fingerprint, pieces, sizes
 from turnaround.spec import Amount, Count, Share
@@ -143,13 +143,6 @@ class Model(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of what follows each token: (batch, length, vocabulary)."""
         return self.head(self.blocks(self.front(tokens)))
-
-
-class Perplexity(Mean):
-    """Among how many tokens, all alike likely, a guess would be as hard."""
-
-    def compute(self) -> float:
-        return math.exp(super().compute())
 
 
 class LanguageModel(Recipe[Batch]):

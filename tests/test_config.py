@@ -80,7 +80,8 @@ def test_config_yaml_shows_the_default_of_every_setting() -> None:
     shown["optim"]["eps"] = float(shown["optim"]["eps"])
     for group, kind in config.GROUPS.items():
         assert shown.pop(group) == spec.to_dict(kind()), group
-    assert shown == {"recipe": {}, "seed": 0, "precision": "fp32", "name": None, "tags": {}}
+    root = {"seed": 0, "precision": "fp32", "init_from": None, "name": None, "tags": {}}
+    assert shown == {"recipe": {}, **root}
 
 
 def test_words_set_values_of_their_types(project: Path) -> None:

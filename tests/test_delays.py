@@ -199,9 +199,9 @@ def train(plan: Plan, home: Path, slow: Callable[[str], None] = lambda line: Non
     """The events of a run in this process."""
     told = Told()
 
-    def send(line: str) -> None:
-        slow(line)
-        told.events.append(Event(**json.loads(line)))
+    def send(text: str) -> None:
+        slow(text)
+        told.events += [Event(**json.loads(line)) for line in text.splitlines()]
 
     assert worker.work(plan, assignment(home, plan), send) == 0, told.events[-1]
     return told.events

@@ -226,6 +226,36 @@ def test_a_plan_refuses_to_write_a_password_down() -> None:
     assert message.startswith("tracking.uri holds a password")
 
 
+# ── the optimizer ──
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"layout": Layout("fsdp", shard=2)},
+            "optim=lbfgs needs whole gradients, but layout=fsdp cuts them up"
+            "\n  → layout=ddp, or optim=adam",
+        ),
+        (
+            {"update": Update("local")},
+            "optim=lbfgs computes a step's gradients many times, update=local once"
+            "\n  → update=sync, or optim=adam",
+        ),
+        (
+            {"optim": Optim("lbfgs", clip=1.0)},
+            "optim.clip=1.0 means nothing to optim=lbfgs\n  → leave it out, or optim=adam",
+        ),
+    ],
+)
+def test_lbfgs_needs_whole_gradients_as_they_are(changes: dict[str, Any], message: str) -> None:
+    assert refusal(**{"optim": Optim("lbfgs")} | changes) == message
+
+
+def test_lbfgs_may_have_many_devices() -> None:
+    assert make(optim=Optim("lbfgs"), layout=Layout("ddp", 2)).devices == 2
+
+
 # ── the signature ──
 
 
@@ -263,6 +293,16 @@ def test_another_question_has_another_signature(changes: dict[str, Any]) -> None
 )
 def test_the_same_question_has_the_same_signature(changes: dict[str, Any]) -> None:
     assert make(**changes).signature == make().signature
+
+
+def test_what_a_run_starts_from_is_part_of_its_question() -> None:
+    """It is the run that counts, not what it was called when it was asked for."""
+    config = asked(init_from="wide")
+    found = Facts(PLACE, config.data, TWO_CORES, "0.1.0", init_from="tiny-k3x9e")
+    made = plan.make(config, found)
+    assert made.init_from == "tiny-k3x9e"
+    assert made.signature != make().signature
+    assert made.signature == plan.make(asked(init_from="tiny-k3"), found).signature
 
 
 def test_under_a_budget_of_time_the_devices_count() -> None:

@@ -4,7 +4,14 @@ import turnaround.engine
 
 def test_the_public_names_are_these() -> None:
     assert turnaround.__all__ == ["__version__"]
-    assert turnaround.engine.__all__ == ["Endless", "Lazy", "Mean", "Recipe", "Tally"]
+    assert turnaround.engine.__all__ == [
+        "Endless",
+        "Lazy",
+        "Mean",
+        "Perplexity",
+        "Recipe",
+        "Tally",
+    ]
 
 
 def test_every_public_name_is_there() -> None:

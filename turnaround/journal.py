@@ -176,6 +176,11 @@ class Journal:
         attempt = fields.get("attempt", 0)
         self.append(run, Event("status", {"status": status, "reason": reason}, now, attempt))
 
+    def amend(self, run: str, plan: Plan) -> None:
+        """Give a run that is over a plan that goes further; `resume` then follows it."""
+        _write(self.folder(run) / "plan.json", to_json(plan))
+        self.update(run, signature=plan.signature)
+
     def update(self, run: str, **fields: Any) -> None:
         """Change columns of the run's row."""
         values = [json.dumps(v) if k in _JSON else v for k, v in fields.items()]

@@ -20,6 +20,7 @@ from turnaround.spec import (
     Data,
     Inventory,
     Layout,
+    Optim,
     Place,
     Plan,
     Tracking,
@@ -36,6 +37,7 @@ class Facts:
     data: Data  # with absolute paths
     inventory: Inventory
     version: str  # of turnaround
+    init_from: str | None = None  # id of the run that was meant
 
 
 def make(config: Config, facts: Facts) -> Plan:
@@ -45,6 +47,7 @@ def make(config: Config, facts: Facts) -> Plan:
     update = _update(config.update, layout, facts.inventory.count(device))
     _check_budget(config)
     _check_batch(config, layout, update)
+    _check_optim(config.optim, layout, update)
     plan = Plan(
         recipe=config.recipe,
         data=facts.data,
@@ -60,6 +63,7 @@ def make(config: Config, facts: Facts) -> Plan:
         signature="",
         seed=config.seed,
         precision=config.precision,
+        init_from=facts.init_from,
         name=config.name,
         tags=config.tags,
         version=facts.version,
@@ -84,6 +88,12 @@ def science(plan: Plan) -> dict[str, Any]:
         "precision": plan.precision,
         "turnaround": plan.version.split(".")[:2],
     }
+    if plan.data.sortagrad:
+        counts["sortagrad"] = True
+    if plan.init_from is not None:
+        counts["init_from"] = plan.init_from
+    if plan.until is not None:
+        counts["until"] = plan.until
     if not plan.update.exact:
         counts["update"] = asdict(plan.update)
     if plan.budget.time is not None:
@@ -266,6 +276,21 @@ def _check_batch(config: Config, layout: Layout, update: Update) -> None:
         raise PlanError(message, f"data.batch={pieces} or more")
     if layout.name == "pipeline":
         _check_pipeline(batch, pieces, accumulate, layout.pipeline or 1)
+
+
+def _check_optim(optim: Optim, layout: Layout, update: Update) -> None:
+    """L-BFGS looks at whole gradients, of the same batch again and again, just as they are."""
+    if optim.name != "lbfgs":
+        return
+    if update.name != "sync":
+        message = f"optim=lbfgs computes a step's gradients many times, update={update.name} once"
+        raise PlanError(message, "update=sync, or optim=adam")
+    if layout.name not in ("single", "ddp"):
+        message = f"optim=lbfgs needs whole gradients, but layout={layout.name} cuts them up"
+        raise PlanError(message, "layout=ddp, or optim=adam")
+    if knob := next((k for k in ("clip", "weight_decay") if getattr(optim, k)), None):
+        message = f"optim.{knob}={getattr(optim, knob)} means nothing to optim=lbfgs"
+        raise PlanError(message, "leave it out, or optim=adam")
 
 
 def _check_pipeline(batch: int, pieces: int, accumulate: int, stages: int) -> None:

@@ -82,6 +82,7 @@ class Data:
     test: str | None = None
     batch: Count = 64  # examples per optimizer step, over all devices
     bucket: Count = 1  # batches sorted by length together; 1 keeps the plain shuffle
+    sortagrad: bool = False  # the first epoch from short to long, then as ever
 
     def paths(self) -> dict[str, str | None]:
         """The files, by the field that names them."""
@@ -92,7 +93,7 @@ class Data:
 class Optim:
     """The optimizer, its schedule and clipping."""
 
-    name: Literal["sgd", "momentum", "adam", "adamw", "adagrad"] = "adam"
+    name: Literal["sgd", "momentum", "adam", "adamw", "adagrad", "lbfgs"] = "adam"
     lr: Amount = 1e-3
     momentum: Momentum = 0.9
     betas: Annotated[list[Momentum], Len(2, 2)] = field(default_factory=lambda: [0.9, 0.999])
@@ -104,6 +105,9 @@ class Optim:
     halve_after: Share = 0.67  # halving: share of the budget at full rate
     halve_every: Amount = 0.07  # halving: share of the budget between halvings
     clip: Amount | None = None  # global gradient norm
+    history: Count = 10  # lbfgs: pairs of changes that its picture of the curvature is made of
+    inner: Count = 20  # lbfgs: iterations on one batch, which together count as one step
+    line_search: Literal["strong_wolfe", "none"] = "strong_wolfe"  # lbfgs; none: `lr` long each
 
 
 DEGREES = {  # of each layout, its own first; the others make products
@@ -202,11 +206,15 @@ class Checkpoint:
 class Cluster:
     """Where the run happens."""
 
-    name: Literal["inline", "pool"] = "pool"
+    name: Literal["inline", "pool", "remote"] = "pool"
+    address: str | None = None  # remote: of the other cluster's dashboard, http://10.0.0.5:8265
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Count | None = None  # per worker; none: one on CPU when several workers share it
     priority: Annotated[int, Ge(-1000), Le(1000)] = 0  # higher goes first
     retries: Annotated[int, Ge(0)] = 3  # restarts after a worker or machine was lost
+    labels: dict[str, str] = field(default_factory=dict)  # that a machine must have: {zone: b}
+    kind: str | None = None  # of accelerators that a machine must have: H100
+    pack: bool = True  # on few machines; false: spread evenly over those that have room
 
 
 @dataclass(frozen=True)
@@ -216,6 +224,7 @@ class Tracking:
     name: Literal["mlflow", "none"] = "mlflow"
     uri: str | None = None  # none: <project>/mlflow.db
     experiment: str | None = None  # none: the recipe's name
+    noise: Count | None = 20  # steps between measurements of the gradient noise scale
 
 
 @dataclass(frozen=True)
@@ -251,8 +260,10 @@ class Plan:
     signature: str
     seed: Seed = 0
     precision: Literal["fp32", "bf16", "fp64"] = "fp32"
+    init_from: str | None = None  # id of the run whose parameters this one starts from
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    until: Count | None = None  # a step to pause at; set by sweeps, which resume what is worth it
     entry: str = "turnaround.worker:work"  # resolved where the job runs
     version: str = ""  # of turnaround
 
@@ -317,6 +328,12 @@ class Event:
     ledger      step, began, rows {row: seconds}   (of this attempt so far)
     recorded                                       (everything has reached MLflow)
     notice      message                            (something the user should know; nothing failed)
+    trial       number, values {key: value}, name  (of a sweep: settings to be tried)
+    sent        number, seed, run, rung, until, known     (a run that tries them)
+    result      number, rung, status, score, reason, steps, seconds, runs {seed: run}
+    rung        number, rung                       (the trial is worth going on with)
+    again       number, runs                       (that failed, and are to be run once more)
+    more        trials                             (added to those the sweep was asked for)
     warning     message
     error       message, hint, traceback, exit_code
     """

@@ -28,19 +28,23 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch import nn
 
-from turnaround.engine import loop, optim, precision
+from turnaround.engine import loop, noise, optim, precision
 from turnaround.engine.checkpoint import Checkpoints
 from turnaround.engine.clock import Clock
 from turnaround.engine.data import Feed
 from turnaround.engine.failure import Signalled, explain, unsound
+from turnaround.engine.inherit import inherit
+from turnaround.engine.layouts.base import Layout
 from turnaround.engine.metrics import Mean
-from turnaround.engine.pace import Pace
+from turnaround.engine.pace import Pace, Progress
 from turnaround.engine.recipe import Recipe, load
 from turnaround.engine.report import Curve, Point, Report
+from turnaround.engine.updates.search import Search
 from turnaround.engine.world import World, join
 from turnaround.errors import CheckpointError
-from turnaround.spec import Assignment, Plan, from_dict
+from turnaround.spec import Assignment, Optim, Plan, from_dict
 
 STOPPED = (75, 130, 143)  # exit codes of what somebody asked for: nothing failed
 
@@ -50,7 +54,7 @@ def work(
 ) -> int:
     """Carry the plan out as one rank; the exit code.
 
-    `send` gets each event as one line; `listener` is rank 0's socket, already listening.
+    `send` gets events, one or several, a line each; `listener` is rank 0's socket, which listens.
     """
     report = Report(send, assignment.attempt, assignment.rank, Clock(assignment.forked))
     with _restored(), Wish() as wish:
@@ -63,6 +67,7 @@ def work(
             report.event("notice" if said["exit_code"] in STOPPED else "error", **said)
             return int(said["exit_code"])
         finally:
+            report.hurried = True
             report.account()
 
 
@@ -70,7 +75,7 @@ def answer(plan: Plan, folder: Path, code: Path) -> Callable[[str], str]:
     """What the best parameters of the run in `folder` make of a line of text."""
     _settle(plan, code, threads=1)
     checkpoints = Checkpoints(folder / "checkpoints", keep=1, warn=lambda message: None)
-    name = checkpoints.newest("best") or checkpoints.newest("step")
+    name = checkpoints.best()
     if name is None:
         hint = "wait for its first evaluation"
         raise CheckpointError(f"run {folder.name} has no checkpoint yet", hint)
@@ -116,16 +121,23 @@ def assemble(
     layout = _room("layouts", plan.layout.name if group.size > 1 else "single").Layout(
         group, plan.layout
     )
-    kind = _room("updates", plan.update.name).Update
+    searches = plan.optim.name == "lbfgs"
+    kind = Search if searches else _room("updates", plan.update.name).Update
     with report.clock("import"):
         recipe = _recipe(plan, folder, Path(assignment.code))
     world.seed(plan.seed)
-    model = layout.wrap(recipe.model(), recipe)
+    checkpoints = Checkpoints(folder / "checkpoints", plan.checkpoint.keep, warn)
+    model = recipe.model()
+    if plan.init_from is not None and world.share(checkpoints.newest("step")) is None:
+        report.event("notice", message=inherit(model, folder.with_name(plan.init_from), world))
+    model = layout.wrap(model, recipe)
     optimizer = optim.make(plan.optim, layout.parameters(model).values())
     compute = precision.named(plan.precision).compute
     feed = Feed(recipe, plan, world, kind.reader(world, layout))
     scale = optim.Scale(optimizer, plan.optim.clip, layout.norm, divided=feed.whole)
     update = kind(plan, world, layout, model, optimizer, scale)
+
+    pace = Pace(plan, update.judges)
 
     def blame(point: Point) -> str:
         return unsound(layout.parameters(model), feed.numbers(point.examples - feed.size))
@@ -137,17 +149,41 @@ def assemble(
         model=model,
         update=update,
         feed=feed,
-        pace=Pace(plan, update.judges),
-        checkpoints=Checkpoints(folder / "checkpoints", plan.checkpoint.keep, warn),
+        pace=pace,
+        checkpoints=checkpoints,
         report=report,
         clock=report.clock,
         curve=Curve(report, world.device, _steps(plan), blame),
         compute=functools.partial(compute, world.device.type),
         weigh=Mean.divided if feed.whole else Mean.summed,
-        rate=functools.partial(optim.rate, plan.optim),
+        hear=_ear(plan, layout, model, scale, feed, report),
+        rate=_rate(plan.optim, pace),
         limit=plan.evaluate.limit,
         stopping=stopping,
     )
+
+
+def _rate(spec: Optim, pace: Pace) -> Callable[[Progress], float]:
+    """The learning rate of the next step; one that never changes costs nothing."""
+    if spec.schedule == "constant" and not spec.warmup:
+        return lambda now: spec.lr
+    return lambda now: optim.rate(spec, now.step, pace.share(now))
+
+
+def _ear(
+    plan: Plan, layout: Layout, model: nn.Module, scale: optim.Scale, feed: Feed, report: Report
+) -> Callable[[Progress, int, Callable[[], Mean]], Mean]:
+    """What measures the gradient noise scale, where a part of a batch can be told from the whole."""
+    share = layout.hears(plan.update.accumulate)
+    plain = plan.update.name == "sync" and plan.optim.name != "lbfgs"
+    if plan.tracking.noise is None or share is None or not plain:
+        return noise.deaf
+
+    def tell(now: Progress, values: dict[str, float]) -> None:
+        where = {"step": now.step, "epoch": feed.epoch(now.examples), "examples": now.examples}
+        report.event("metrics", **where, split="train", values=values, seconds=now.seconds)
+
+    return noise.Listener(layout, model, share, plan.tracking.noise, scale.left, tell)
 
 
 def _recipe(plan: Plan, folder: Path, code: Path) -> Recipe[Any]:

@@ -52,6 +52,21 @@ def test_ctrl_c_saves_and_resume_goes_on(journal: Journal, tmp_path: Path) -> No
     assert err.startswith(f"{run.id} RUNNING (attempt 2)\n")
 
 
+def test_a_run_starts_from_what_another_has_learnt(ask, tmp_path, monkeypatch, journal) -> None:
+    monkeypatch.chdir(make_project(tmp_path / "project"))
+    words = ("run", *WORDS, "cluster=inline", "optim.lr=0.1")
+    assert ask(*words, "--name", "first").code == 0
+    again = (*words, "init_from=first", "budget.steps=2", "evaluate.every=1")
+    said = ask(*again)
+    assert said.code == 0, said.err
+    second, first = journal.runs()
+    told = f"init_from={first.id}: 2 of 2 tensors are those of best-00000040"
+    assert f"notice: {told}\n" in said.out
+    assert second.summary["values"]["valid/loss"] <= first.summary["values"]["valid/loss"] * 2
+    assert f"{second.id} answered this" in ask(*again).out  # the same question, asked by a name
+    assert "init_from=none: run none is not in the journal" in ask(*words, "init_from=none").err
+
+
 def test_nobody_can_be_left_to_carry_it_out(ask, tmp_path, monkeypatch, journal) -> None:
     monkeypatch.chdir(make_project(tmp_path / "project"))
     said = ask("run", *WORDS, "cluster=inline", "--detach")

@@ -25,6 +25,7 @@ def test_help_lists_every_verb_in_its_group(ask) -> None:
     assert said.out.endswith(
         "Ask:\n"
         "  run       train a recipe and watch it learn\n"
+        "  sweep     try many settings, and keep the best\n"
         "  plan      show what a run would do, without doing it\n"
         "  recipes   list the recipes, or one recipe's knobs\n"
         "  data      prepare a data source, and say what is wrong with it\n"
@@ -35,6 +36,8 @@ def test_help_lists_every_verb_in_its_group(ask) -> None:
         "  show      everything about one run\n"
         "  logs      what a run's processes printed\n"
         "  watch     attach the live view to a run\n"
+        "  report    what came out of a sweep\n"
+        "  compare   what differs between runs, and how sure that is\n"
         "  why       say what to change: slow, waiting or failed\n"
         "  try       use a trained model from standard input\n"
         "  ui        open the MLflow pages of this project's runs\n"

@@ -137,7 +137,7 @@ def test_another_encoding_is_named_with_its_line(
 ) -> None:
     file = tmp_path / "pairs.tsv"
     file.write_bytes(content)
-    assert complaint(file) .startswith(f"{file}, {found} at offset ")
+    assert complaint(file).startswith(f"{file}, {found} at offset ")
 
 
 @pytest.mark.parametrize(

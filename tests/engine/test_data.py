@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.engine.trials import trial_plan
-from turnaround.engine.data import Feed, Order, moved
+from turnaround.engine.data import Feed, Order, Rising, moved
 from turnaround.engine.recipe import Endless
 from turnaround.engine.world import World
 from turnaround.errors import DataError
@@ -83,6 +83,24 @@ def test_neighbours_in_a_bucket_are_about_equally_long() -> None:
     numbers = order(count=1000, batch=10, bucket=20).take(0, 200)
     spans = [max(numbers[i : i + 10]) - min(numbers[i : i + 10]) for i in range(0, 200, 10)]
     assert max(spans) < 150  # of 1000; without buckets about 820
+
+
+@pytest.mark.parametrize("bucket", [1, 3])
+def test_sortagrad_goes_from_short_to_long_once_and_then_on_as_without(bucket: int) -> None:
+    rising = Rising(21, 0, 4, bucket, lambda number: -number)
+    usual = Order(21, 0, 4, bucket, lambda number: -number)
+    assert rising.take(0, 21) == list(reversed(range(21)))
+    assert rising.take(21, 60) == usual.take(0, 60)
+    whole = rising.take(0, 90)
+    for start in range(0, 80, 7):
+        assert rising.take(start, 9) == whole[start : start + 9]
+
+
+def test_sortagrad_is_a_knob_of_the_data_and_wants_an_end() -> None:
+    sorted_first = Data(batch=6, sortagrad=True)
+    assert feed(data=sorted_first).numbers(6) == [6, 7, 8, 9, 10, 11]
+    with pytest.raises(DataError, match="these examples never end"):
+        feed(count=len(Endless(str)), data=sorted_first).numbers(0)
 
 
 def test_ranks_share_a_batch_without_gap_or_double() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.engine.spread import LAYOUTS, PRODUCTS, exact, layout, plan_for, slow, spelled
 from tests.engine.trials import Gang, Told, train, trial_plan
 from turnaround.engine import updates
-from turnaround.spec import Data, Evaluate, Layout, Optim, Plan, Recipe, Update
+from turnaround.spec import Data, Layout, Optim, Plan, Recipe, Update
 
 UPDATES = list(exact(updates, "Update"))
 # Tolerances of the losses, relative. In fp32 the first steps of Adagrad amplify rounding.
@@ -22,11 +22,6 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
     "fp32 sgd": (1e-6, {"optim": Optim("sgd", lr=0.5)}),
     "fp32 adam": (1e-6, {"optim": Optim("adam", lr=0.01)}),
     "fp32 adagrad": (5e-5, {"optim": Optim("adagrad", lr=0.1)}),
-}
-ROOT = Path(__file__).parents[2]
-SMALL: dict[str, dict[str, Any]] = {
-    "lm": {"sentences": 300, "context": 16, "width": 32, "layers": 4},
-    "seq2seq": {"examples": 300, "width": 16, "tokens": 200, "beam": 1},
 }
 CLIPPED = CASES["fp64 clipped"][1]
 
@@ -78,31 +73,6 @@ def test_four_devices_draw_the_curve_of_one(
     spread = replace(plan, layout=Layout(**product), update=Update(accumulate=accumulate))
     four, *_ = Gang(spread, tmp_path / "four").wait()
     agree(train(plan, tmp_path / "one"), four, 1e-9)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("recipe", "name"),
-    [
-        *(("lm", name) for name in LAYOUTS),
-        ("seq2seq", "ddp"),
-        ("seq2seq", "fsdp"),
-        ("seq2seq", "hsdp"),
-    ],
-)
-def test_a_shipped_recipe_draws_the_curve_of_one_device(
-    recipe: str, name: str, tmp_path: Path
-) -> None:
-    """By SGD: Adam and GPT-2's initial weights turn rounding in fp64 into 1e-8 in forty steps."""
-    plan = plan_for(name, precision="fp64", optim=Optim("sgd", lr=0.1, clip=1.0))
-    plan = replace(
-        plan,
-        recipe=Recipe(recipe, SMALL[recipe]),
-        place=replace(plan.place, project=str(ROOT), recipe_file=f"recipes/{recipe}.py"),
-        evaluate=Evaluate(every=20, limit=10),
-    )
-    two, *_ = Gang(replace(plan, layout=layout(name)), tmp_path / "two").wait()
-    agree(train(plan, tmp_path / "one"), two, 1e-9)
 
 
 def test_two_devices_drop_what_one_that_accumulates_twice_drops(tmp_path: Path) -> None:

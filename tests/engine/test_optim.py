@@ -8,10 +8,11 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
-from turnaround.engine.optim import Scale, make, rate
+from turnaround.engine.metrics import Mean
+from turnaround.engine.optim import Scale, bare, make, rate
 from turnaround.spec import Optim
 
-NAMES = ["sgd", "momentum", "adam", "adamw", "adagrad"]
+NAMES = ["sgd", "momentum", "adam", "adamw", "adagrad"]  # lbfgs: test_search.py
 
 
 def rates(*shares: float, **spec: Any) -> list[float]:
@@ -28,10 +29,10 @@ def descent(
         parameter.grad = torch.tensor(value / count if divided else value)
     optimizer = make(Optim("sgd", lr=1.0), parameters)
     scale = Scale(optimizer, clip, divided=divided)
-    total = torch.tensor(count, dtype=torch.float64)
-    norm = scale.norm(total)
-    scale(total, lambda: norm)
-    optimizer.step()
+    scale.begin(Mean(torch.tensor([1.0, count], dtype=torch.float64)))
+    norm = scale.norm()
+    scale()
+    bare(optimizer)()
     return norm.item(), [-parameter.item() for parameter in parameters]
 
 

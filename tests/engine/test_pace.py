@@ -32,6 +32,45 @@ def judged(pace: Pace, *scores: float) -> tuple[list[bool], Progress]:
     return [pace.looked(now, {"right": score, "loss": -score}) for score in scores], now
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"budget": Budget(steps=47)},
+        {"budget": Budget(time=4.1)},
+        {"budget": Budget(examples=333, time=9.0), "checkpoint": Checkpoint(every=3)},
+        {"budget": Budget(steps=30), "evaluate": Evaluate(every=7), "until": 11},
+        {"budget": Budget(steps=40, target=0.5), "evaluate": Evaluate(every=4, patience=2)},
+    ],
+)
+@pytest.mark.parametrize("first", [0, 5])
+def test_nothing_is_ever_due_unannounced(plan: dict[str, Any], first: int) -> None:
+    """And little is announced for nothing."""
+    asked, now, announced, happened = pace(**plan), Progress(), 0, 0
+    for step in range(first, 60):
+        now.step, now.examples, now.seconds = step, 10 * step, 0.1 * step
+        looks, saves, ends = asked.looks(now), asked.saves(now), asked.over(now) is not None
+        told = asked.due(now)
+        assert told >= (looks or saves or ends)
+        announced, happened = announced + told, happened + (looks or saves or ends)
+        asked.rehearses(now)
+        if looks:
+            asked.looked(now, {"loss": 1.0})
+        if saves:
+            asked.saved(now)
+        if asked.over(now):
+            break
+    assert announced <= happened + 12
+
+
+def test_a_rehearsal_follows_the_first_step_of_an_attempt() -> None:
+    asked = pace(budget=Budget(steps=100))
+    now = Progress(step=30)
+    assert (asked.due(now), asked.rehearses(now)) == (True, False)
+    now.step = 31
+    assert (asked.due(now), asked.rehearses(now)) == (True, True)
+    assert not asked.rehearses(now)
+
+
 def test_evaluations_come_every_so_many_steps_and_at_the_end() -> None:
     every = pace(evaluate=Evaluate(every=15), budget=Budget(steps=40))
     assert looked_at(every, 40) == [15, 30, 40]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 import torch
 
-from turnaround.engine.report import Curve, Point, Report
+from turnaround.engine.metrics import Mean
+from turnaround.engine.report import Curve, Norm, Point, Report
 from turnaround.errors import NumericsError
 
 CPU = torch.device("cpu")
@@ -19,10 +21,15 @@ def one() -> torch.Tensor:
 class Ear(list[dict[str, Any]]):
     """Events, as they came."""
 
-    def __call__(self, line: str) -> None:
-        self.append(json.loads(line))
+    def __init__(self) -> None:
+        super().__init__()
+        self.report = Report(self, attempt=1, rank=0)
+
+    def __call__(self, text: str) -> None:
+        self.extend(json.loads(line) for line in text.splitlines())
 
     def of(self, kind: str) -> list[dict[str, Any]]:
+        self.report.flush()
         return [event["data"] for event in self if event["kind"] == kind]
 
 
@@ -36,7 +43,7 @@ class Clock:
 
 
 def curve(ear: Ear, clock: Clock) -> Curve:
-    return Curve(Report(ear, attempt=1, rank=0), CPU, 1000, lambda point: "nobody", clock)
+    return Curve(ear.report, CPU, 1000, lambda point: "nobody", clock)
 
 
 def steps(curve: Curve, clock: Clock, numbers: range, seconds: float) -> None:
@@ -44,7 +51,11 @@ def steps(curve: Curve, clock: Clock, numbers: range, seconds: float) -> None:
     for step in numbers:
         clock.now += seconds
         point = Point(step, step / 10, 10 * step, clock.now, step / 1000, rate=0.1)
-        curve.add(point, torch.tensor([2.0 * step, 2.0]), one)
+        take(curve, point, torch.tensor([2.0 * step, 2.0]), one)
+
+
+def take(curve: Curve, point: Point, loss: torch.Tensor, norm: Norm) -> None:
+    curve.add(point.step, Mean(loss), norm, lambda: point)
 
 
 def said(ear: Ear) -> list[int]:
@@ -72,8 +83,43 @@ def test_other_ranks_speak_for_themselves_only() -> None:
 
 def test_early_steps_are_all_points() -> None:
     ear, clock = Ear(), Clock()
-    steps(curve(ear, clock), clock, range(1, 101), seconds=0.0001)
-    assert said(ear) == list(range(1, 101))
+    steps(curve(ear, clock), clock, range(1, 61), seconds=0.0001)
+    assert said(ear) == list(range(1, 51))
+
+
+def test_points_of_fast_steps_are_sent_together() -> None:
+    sent: list[str] = []
+    drawn = Curve(Report(sent.append, 1, 0), CPU, 1000, lambda point: "nobody", time.monotonic)
+    began = time.monotonic()
+    for step in range(1, 41):
+        time.sleep(0.005)
+        point = Point(step, step / 10, 10 * step, 0.0, step / 1000, rate=0.1)
+        take(drawn, point, torch.ones(2), one)
+    taken = time.monotonic() - began
+    drawn.settle(one)
+    assert sum(text.count('"metrics"') for text in sent) == 40
+    assert len(sent) <= 2 + taken / 0.04
+
+
+def test_points_of_slow_steps_do_not_wait() -> None:
+    sent: list[str] = []
+    clock = Clock()
+    drawn = Curve(Report(sent.append, 1, 0), CPU, 1000, lambda point: "nobody", clock)
+    for step in range(1, 5):
+        clock.now += 0.1
+        take(drawn, Point(step, 0, 0, 0, 0, 0), torch.ones(2), one)
+        assert sum(text.count('"metrics"') for text in sent) == step
+
+
+def test_what_is_no_number_is_sent_at_once_and_with_it_all_that_waits() -> None:
+    sent: list[str] = []
+    report = Report(sent.append, 1, 0)
+    report.hurried = False
+    report.event("metrics", step=1)
+    assert sent == []
+    report.warning("careful")
+    (text,) = sent
+    assert [json.loads(line)["kind"] for line in text.splitlines()] == ["metrics", "warning"]
 
 
 def test_later_each_tenth_step_is_a_point() -> None:
@@ -138,18 +184,19 @@ def test_progress_is_told_twice_a_second() -> None:
 )
 def test_a_number_that_is_not_finite_ends_it(loss: float, norm: float, what: str) -> None:
     drawn = curve(Ear(), Clock())
+    seen = torch.tensor([loss, 1.0])
     with pytest.raises(NumericsError) as caught:
-        drawn.add(Point(7, 0, 0, 0, 0, 0), torch.tensor([loss, 1.0]), lambda: torch.tensor(norm))
+        take(drawn, Point(7, 0, 0, 0, 0, 0), seen, lambda: torch.tensor(norm))
     assert caught.value.message == what
 
 
 @pytest.mark.gpu
 def test_a_device_is_read_one_step_late() -> None:
     ear, clock = Ear(), Clock()
-    drawn = Curve(Report(ear, 1, 0), torch.device("cuda"), 10, lambda point: "nobody", clock)
+    drawn = Curve(ear.report, torch.device("cuda"), 10, lambda point: "nobody", clock)
     for step in (1, 2):
         loss = torch.tensor([float(step), 1.0], device="cuda")
-        drawn.add(Point(step, 0, 0, 0, 0, 0), loss, lambda: torch.tensor(1.0, device="cuda"))
+        take(drawn, Point(step, 0, 0, 0, 0, 0), loss, lambda: torch.tensor(1.0, device="cuda"))
         assert said(ear) == list(range(1, step))
     drawn.settle(one)
     assert said(ear) == [1, 2]
@@ -165,7 +212,7 @@ def test_the_norm_is_asked_for_once_a_second() -> None:
 
     for step in range(101, 131):
         clock.now += 0.125
-        drawn.add(Point(step, 0, 0, 0, 0, 0), torch.ones(2), norm)
+        take(drawn, Point(step, 0, 0, 0, 0, 0), torch.ones(2), norm)
     assert asked == [0.125, 1.125, 2.125, 3.125]
 
 

@@ -82,8 +82,8 @@ def train(plan: Plan, home: Path, attempt: int = 1) -> Told:
     """Carry the plan out in this process."""
     told = Told()
 
-    def send(line: str) -> None:
-        told.events.append(Event(**json.loads(line)))
+    def send(text: str) -> None:
+        told.events += [Event(**json.loads(line)) for line in text.splitlines()]
 
     told.code = worker.work(plan, assignment(home, plan, attempt=attempt), send)
     return told

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.examples import example_plan
 from turnaround import __version__, config
+from turnaround.errors import ConfigError
+from turnaround.journal import Journal
 from turnaround.launch import facts
 from turnaround.spec import Inventory
 
@@ -32,6 +36,41 @@ def test_facts_say_where_a_run_starts_from(project: Path) -> None:
     assert (found.inventory, found.version) == (TWO, __version__)
     assert found.place.code
     assert found.place.data
+
+
+def trained(journal: Journal, run: str, name: str | None = None) -> str:
+    """A run that has saved its best parameters."""
+    journal.submit(replace(example_plan(), name=name), run)
+    (journal.folder(run) / "checkpoints" / "best-00000010").mkdir(parents=True)
+    return run
+
+
+def test_what_to_start_from_is_found_by_id_by_its_beginning_and_by_name(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    run = trained(journal, "reverse-k3x9e", name="wide")
+    assert [facts.ancestor(word, journal) for word in (run, "reverse-k3", "wide")] == [run] * 3
+
+
+def test_a_run_that_is_not_there_is_no_start(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    trained(journal, "reverse-k3x9e")
+    with pytest.raises(ConfigError) as caught:
+        facts.ancestor("reverse-k3x8e", journal)
+    assert str(caught.value) == (
+        "init_from=reverse-k3x8e: run reverse-k3x8e is not in the journal"
+        "\n  → did you mean reverse-k3x9e?  (reverse-k3x9e)"
+    )
+
+
+def test_a_run_that_has_saved_nothing_is_no_start(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.submit(example_plan(), "reverse-k3x9e")
+    with pytest.raises(ConfigError) as caught:
+        facts.ancestor("reverse-k3x9e", journal)
+    assert str(caught.value) == (
+        "init_from=reverse-k3x9e: run reverse-k3x9e has no checkpoint"
+        "\n  → wait for its first evaluation"
+    )
 
 
 def test_a_worker_gets_what_libraries_read_and_no_secret() -> None:

@@ -147,10 +147,12 @@ def test_a_stopped_run_goes_on_where_it_stopped(journal: Journal) -> None:
     assert inline.run(long, journal, tenth) == 75
     (row,) = journal.runs()
     assert (row.status, row.exit_code, row.attempt) == (Status.STOPPED, 75, 1)
-    assert row.reason == "stopped after step 10"
+    said, _, step = row.reason.rpartition(" ")
+    assert said == "stopped after step"
+    assert 10 <= int(step) < 40  # points of fast steps travel together
     heard: list[Event] = []
     assert inline.resume(row.id, journal, heard.append) == 0
-    assert next(e.data["step"] for e in heard if e.kind == "metrics") == 11
+    assert next(e.data["step"] for e in heard if e.kind == "metrics") == int(step) + 1
     (row,) = journal.runs()
     assert (row.status, row.attempt, row.reason) == (Status.SUCCEEDED, 2, "")
 

@@ -12,19 +12,15 @@ import pytest
 import sacrebleu
 import torch
 
-from tests.engine.trials import Gang, Told, train, trial_plan
+from tests.engine.trials import train, trial_plan
+from tests.recipes.small import shipped
 from turnaround import config
 from turnaround.engine.recipe import load
 from turnaround.errors import ConfigError, DataError, TurnaroundError
-from turnaround.launch.facts import gather
-from turnaround.plan import make
 from turnaround.spec import (
     Budget,
-    Checkpoint,
     Data,
     Evaluate,
-    Inventory,
-    Layout,
     Optim,
     Place,
     Plan,
@@ -74,7 +70,6 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "knobs",
     [
-        {},
         {"attention": False, "reverse": True},
         {"layers": 2, "dropout": 0.2, "beam": 1},
         {"vocabulary": "word"},
@@ -108,17 +103,6 @@ def test_a_handful_of_sentences_is_learnt_by_heart(
     assert values["test/bleu"] == pytest.approx(100)
     rows = told.one("samples")["rows"]
     assert all(translation == reference for _, translation, reference, _ in rows)
-
-
-def test_n_steps_and_n_more_are_two_n_steps_bit_for_bit(tmp_path: Path, pairs: Path) -> None:
-    data = Data(train=str(pairs), valid=str(pairs), test=str(pairs), batch=3, bucket=2)
-    long = plan(data, {"dropout": 0.3}, budget=Budget(steps=8), checkpoint=Checkpoint(every=4))
-    whole = train(long, tmp_path / "whole")
-    first = train(replace(long, budget=Budget(steps=4)), tmp_path / "halves")
-    second = train(long, tmp_path / "halves", attempt=2)
-    assert min(second.curve()) == 5
-    assert {**first.curve(), **second.curve()} == whole.curve()
-    assert second.one("summary")["values"] == whole.one("summary")["values"]
 
 
 def test_what_an_example_contributes_depends_on_no_neighbour(tmp_path: Path) -> None:
@@ -194,11 +178,15 @@ def test_a_vocabulary_is_learnt_once_and_named_by_its_content(
 ) -> None:
     first, other = recipe(tmp_path), recipe(tmp_path, {"tokens": 300})
     learnt = first.vocabulary(["one two", "two"]).get_vocab()
-    monkeypatch.setattr(sys.modules[type(other).__module__], "learnt", None)
+    assert other.vocabulary(["one two", "two"]).get_vocab() == learnt  # of another content
     again = recipe(tmp_path)
-    monkeypatch.setattr(sys.modules[type(again).__module__], "learnt", None)
+
+    def subwords(*asked: Any) -> None:
+        raise AssertionError("learnt again")
+
+    monkeypatch.setattr(sys.modules[type(again).__module__], "subwords", subwords)
     assert again.vocabulary(["one two", "two"]).get_vocab() == learnt
-    with pytest.raises(TypeError):
+    with pytest.raises(AssertionError, match="learnt again"):
         again.vocabulary(["one two", "three"])
 
 
@@ -251,25 +239,7 @@ def test_a_bad_row_is_told_with_its_file_and_line(tmp_path: Path) -> None:
     assert f"{file}, line 2" in told.one("error")["message"]
 
 
-def test_forty_steps_on_two_devices_draw_the_curve_of_one(tmp_path: Path) -> None:
-    one = plan(data=Data(batch=16, bucket=4), budget=Budget(steps=40), optim=Optim(lr=0.01))
-    two = replace(one, layout=Layout("ddp", replicate=2))
-    alone = train(one, tmp_path / "one")
-    gang = Gang(two, tmp_path / "two")
-    both: Told = gang.wait()[0]
-    assert alone.code == both.code == 0, both.of("error")
-    assert list(both.curve().values()) == pytest.approx(list(alone.curve().values()), rel=1e-6)
-    for name, value in alone.one("summary")["values"].items():
-        assert both.one("summary")["values"][name] == pytest.approx(value, rel=1e-5)
-
-
 # ── long ones: -m slow ──
-
-
-def shipped(*words: str) -> Plan:
-    """What the command line would make of these words, for one process and one thread."""
-    asked = config.compose([*words, "tracking=none", "cluster.threads=1"], ROOT)
-    return make(asked, gather(asked, ROOT, Inventory(cpus=2, gpus=0)))
 
 
 @pytest.mark.slow

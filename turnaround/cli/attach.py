@@ -18,6 +18,7 @@ from turnaround.cli.steer import steer
 from turnaround.cli.tail import Tail, latest, tail
 from turnaround.journal import Journal, Run
 from turnaround.spec import Status
+from turnaround.sweep import start
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,40 @@ def conclude(journal: Journal, run: Run, progress: Progress | None, as_json: boo
         print(json.dumps(record(journal, run, progress)))
         return
     out = sys.stderr if run.status is Status.FAILED else sys.stdout
-    print(f"\n{closing(journal, run, progress)}", file=out)
+    print(f"\n{last_words(journal, run, progress)}", file=out)
+
+
+def last_words(journal: Journal, run: Run, progress: Progress) -> str:
+    """What there is to say about a run, or about all those of a sweep."""
+    if not start.is_sweep(journal, run):
+        return closing(journal, run, progress)
+    from turnaround.cli.report import short
+
+    return short(journal, run)
 
 
 def _view(journal: Journal, run: Run, progress: Progress, out: TextIO) -> View:
     """A picture on a terminal that can draw one, else lines."""
-    if not out.isatty() or os.environ.get("TERM") in (None, "", "dumb", "unknown"):
+    plain = not out.isatty() or os.environ.get("TERM") in (None, "", "dumb", "unknown")
+    if start.is_sweep(journal, run):
+        return _field(journal, run, progress, out, plain)
+    if plain:
         return Lines(run.id, progress, out)
     from rich.console import Console
 
     from turnaround.cli.live import Screen
 
     return Screen(run.id, progress, journal.folder(run.id), Console(file=out, highlight=False))
+
+
+def _field(journal: Journal, run: Run, progress: Progress, out: TextIO, plain: bool) -> View:
+    """The same, of a sweep."""
+    if plain:
+        from turnaround.cli.standing import SweepLines
+
+        return SweepLines(journal, run.id, progress, out)
+    from rich.console import Console
+
+    from turnaround.cli.field import Field
+
+    return Field(journal, run.id, progress, Console(file=out, highlight=False))

@@ -26,6 +26,7 @@ from turnaround.errors import ConfigError, near
 GROUPS = {
     "Ask": {
         "run": "train a recipe and watch it learn",
+        "sweep": "try many settings, and keep the best",
         "plan": "show what a run would do, without doing it",
         "recipes": "list the recipes, or one recipe's knobs",
         "data": "prepare a data source, and say what is wrong with it",
@@ -36,6 +37,8 @@ GROUPS = {
         "show": "everything about one run",
         "logs": "what a run's processes printed",
         "watch": "attach the live view to a run",
+        "report": "what came out of a sweep",
+        "compare": "what differs between runs, and how sure that is",
         "why": "say what to change: slow, waiting or failed",
         "try": "use a trained model from standard input",
         "ui": "open the MLflow pages of this project's runs",

@@ -20,8 +20,9 @@ from turnaround.forecast.guess import Guess, Interval
 from turnaround.forecast.queue import Job, starts
 from turnaround.forecast.seen import Seen
 from turnaround.journal import Journal, Run, read_events
+from turnaround.pool.machines import inventory, read
 from turnaround.pool.places import Places, read_record
-from turnaround.spec import Event, Inventory, Status
+from turnaround.spec import Cluster, Event, Inventory, Status
 
 REACH = 1 << 16  # bytes of an event file: its last 300 events or so tell how far a run is
 LONGEST = 64  # runs of a queue that are looked at: 3 ms each
@@ -37,7 +38,7 @@ def waits(journal: Journal, now: float) -> dict[str, Interval]:
     record = read_record(Places(journal.root))
     if record is None or not record.alive:
         return {}
-    have = Inventory(record.cpus, record.gpus)
+    have = inventory(read(Places(journal.root), record), Cluster())
     jobs = [_job(journal, run, have, now) for run in journal.queue()[:LONGEST]]
     return starts({"cpu": have.cpus, "cuda": have.gpus}, jobs)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from turnaround.cli import arguments
-from turnaround.journal import home
+from turnaround.journal import Journal, home
 from turnaround.launch.pool import Pool
 from turnaround.spec import Cluster, Inventory, Plan
 
@@ -28,5 +28,9 @@ def _inventory(cluster: Cluster) -> Inventory:
     """The devices of the pool that is up, else of this machine."""
     from turnaround.launch import facts
 
-    record = Pool(home()).record() if cluster.name == "pool" else None
-    return Inventory(record.cpus, record.gpus) if record else facts.inventory()
+    if cluster.name == "remote":
+        from turnaround.launch.remote import Remote  # 30 ms
+
+        return Remote(cluster.address, Journal(home())).inventory(cluster)
+    pooled = Pool(home()).inventory(cluster) if cluster.name == "pool" else None
+    return pooled or facts.inventory()

@@ -15,6 +15,7 @@ from turnaround.errors import ConfigError
 from turnaround.journal import Journal, Run, home
 from turnaround.launch.pool import Pool
 from turnaround.spec import Status
+from turnaround.sweep import start
 
 
 def resume(
@@ -30,6 +31,8 @@ def resume(
     """
     journal, spans = Journal(home()), Spans()
     found = settle(journal, journal.find(run))
+    if start.is_sweep(journal, found):
+        raise ConfigError(f"{found.id} is a sweep", f"turnaround sweep --resume {found.id}")
     if found.status is Status.SUCCEEDED:
         typer.echo(f"{found.id} has finished: nothing is left to do", err=as_json)
         conclude(journal, found, None, as_json)
@@ -41,6 +44,8 @@ def resume(
         return _inline(journal, found, as_json, spans)
     if found.cluster == "pool":
         _pool(journal, found, as_json, spans)
+    if found.cluster == "remote" and found.status.over:
+        _remote(journal, found)
     if detach:
         typer.echo(f"{found.id} goes on: turnaround watch {found.id}", err=as_json)
         return 0
@@ -54,6 +59,12 @@ def _pool(journal: Journal, run: Run, as_json: bool, spans: Spans) -> None:
         PoolSteer(pool).start(lambda text: typer.echo(text, err=as_json))
     if run.status.over:
         pool.resume(run.id, spans.told())
+
+
+def _remote(journal: Journal, run: Run) -> None:
+    from turnaround.launch.remote import Remote
+
+    Remote(journal.plan(run.id).cluster.address, journal).resume(run)
 
 
 def _inline(journal: Journal, run: Run, as_json: bool, spans: Spans) -> int:

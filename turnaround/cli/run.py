@@ -65,6 +65,7 @@ def run(
     turnaround run recipe=seq2seq optim.lr=0.002 recipe.width=512 --name wide
     turnaround run recipe=seq2seq layout=ddp layout.replicate=2 --detach
     turnaround run recipe=seq2seq cluster=inline      here: breakpoint() works
+    turnaround run recipe=seq2seq cluster=remote cluster.address=http://10.0.0.5:8265
     turnaround run recipe=seq2seq --json | jq .values
 
     \b
@@ -88,6 +89,8 @@ def run(
         plan = base.frozen(plan, recipe_file, journal.root)
     if inline:
         return _inline(journal, plan, as_json, spans)
+    if plan.cluster.name == "remote":
+        return _remote(journal, plan, wish, spans)
     return _pool(journal, plan, wish, spans)
 
 
@@ -138,6 +141,17 @@ def _pool(journal: Journal, plan: Plan, wish: Wish, spans: Spans) -> int:
         run, known = pool.submit(plan, wish.again, spans.told())
     if known:
         return _tell(journal, run, wish)
+    if wish.detach:
+        return _left(journal, run, wish)
+    return attach(journal, run, Manner(wish.as_json, fresh=True, interrupted=bool(held)))
+
+
+def _remote(journal: Journal, plan: Plan, wish: Wish, spans: Spans) -> int:
+    """Hand the plan to another cluster, and listen."""
+    from turnaround.launch.remote import Remote
+
+    with _interrupts_held() as held:
+        run = Remote(plan.cluster.address, journal).submit(plan, spans.told())
     if wish.detach:
         return _left(journal, run, wish)
     return attach(journal, run, Manner(wish.as_json, fresh=True, interrupted=bool(held)))

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from turnaround.cli import arguments, table, units
-from turnaround.cli.closing import closing
+from turnaround.cli.attach import last_words
 from turnaround.cli.plan import WIDEST, lines, wrapped
 from turnaround.cli.record import record
 from turnaround.cli.steer import settle
@@ -41,7 +41,7 @@ def show(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
         more = {**_accounts(account), "plan": to_dict(plan)}
         typer.echo(json.dumps({**record(journal, found, progress), **more}, indent=1))
         return
-    typer.echo(closing(journal, found, progress))
+    typer.echo(last_words(journal, found, progress))
     typer.echo()
     width = table.terminal_width() or WIDEST
     for title, text in [*lines(plan), *_facts(journal, found)]:

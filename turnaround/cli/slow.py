@@ -31,7 +31,7 @@ LARGEST = 3  # rows that are named when nothing is to be changed
 
 def case(journal: Journal, run: Run, account: Account, facts: Facts) -> Case:
     plan = journal.plan(run.id)
-    devices = _inventory(journal, run).count(plan.cluster.device)
+    devices = _inventory(journal, plan).count(plan.cluster.device)
     paces = _paces(journal, plan, facts, account)
     return Case(plan, account, facts, devices, _least(journal, run), paces)
 
@@ -48,12 +48,12 @@ def _least(journal: Journal, run: Run) -> float:
     return min(waits, default=SETTLES)
 
 
-def _inventory(journal: Journal, run: Run) -> Inventory:
+def _inventory(journal: Journal, plan: Plan) -> Inventory:
     """What the pool has that is up, else this machine."""
     from turnaround.launch import facts
 
-    record = Pool(journal.root).record() if run.cluster == "pool" else None
-    return Inventory(record.cpus, record.gpus) if record else facts.inventory()
+    pooled = Pool(journal.root).inventory(plan.cluster) if plan.cluster.name == "pool" else None
+    return pooled or facts.inventory()
 
 
 def _paces(journal: Journal, plan: Plan, facts: Facts, account: Account) -> dict[int, float]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from turnaround.errors import JournalError
+from turnaround.errors import JournalError, TurnaroundError
 from turnaround.journal import Journal, Run
 from turnaround.launch.pool import Pool
 from turnaround.pool.places import alive, read_record
 from turnaround.spec import Status
+from turnaround.sweep import start
+
+if TYPE_CHECKING:
+    from turnaround.launch.remote import Remote
 
 STOPPED = "stopped with Ctrl-C"
 
@@ -69,8 +75,65 @@ class InlineSteer:
         os.kill(owner, signal.SIGTERM)
 
 
-def steer(journal: Journal, run: Run) -> PoolSteer | InlineSteer:
+class SweepSteer:
+    """A sweep, which a driver of its own carries out."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def tend(self, run: Run, say: Callable[[str], None]) -> bool:
+        """A driver that was killed is replaced; it left its memory behind."""
+        now = self.journal.run(run.id)
+        if not now.status.over and start.driver(self.journal, run.id) is None:
+            say("the sweep's driver was killed: starting another, which goes on from its events")
+            start.ensure(self.journal, run.id)
+        return True
+
+    def stop(self, run: Run, reason: str = STOPPED) -> None:
+        """Tell the driver, who has its runs save first."""
+        start.stop(self.journal, run.id)
+
+
+class RemoteSteer:
+    """A run on another cluster: what happens there is taken down here while somebody watches."""
+
+    def __init__(self, remote: Remote) -> None:
+        self.remote = remote
+        self._ear: threading.Thread | None = None
+        self._news: list[str] = []
+        self._error: TurnaroundError | None = None
+
+    def tend(self, run: Run, say: Callable[[str], None]) -> bool:
+        """Listen, from where whoever did so before has left off."""
+        while self._news:
+            say(self._news.pop(0))
+        if self._error:
+            raise self._error
+        if self._ear is None or not self._ear.is_alive():
+            self._ear = threading.Thread(target=self._listen, args=[run], daemon=True)
+            self._ear.start()
+        return True
+
+    def stop(self, run: Run, reason: str = STOPPED) -> None:
+        """Ask the cluster, which saves first; its answer is listened for."""
+        self.remote.stop(run)
+        self.tend(run, self._news.append)
+
+    def _listen(self, run: Run) -> None:
+        try:
+            self.remote.follow(run, self._news.append)
+        except TurnaroundError as error:
+            self._error = error
+
+
+def steer(journal: Journal, run: Run) -> PoolSteer | InlineSteer | SweepSteer | RemoteSteer:
     """The one that fits the run."""
+    if start.is_sweep(journal, run):
+        return SweepSteer(journal)
+    if run.cluster == "remote":
+        from turnaround.launch.remote import Remote  # 30 ms
+
+        return RemoteSteer(Remote(journal.plan(run.id).cluster.address, journal))
     return InlineSteer(journal) if run.cluster == "inline" else PoolSteer(Pool(journal.root))
 
 

@@ -23,7 +23,8 @@ from turnaround.journal import Journal, Run
 from turnaround.launch.pool import Pool
 from turnaround.pool import queue
 from turnaround.pool.gang import Placement
-from turnaround.spec import Inventory, Layout, Plan, Status
+from turnaround.pool.machines import Machine, inventory
+from turnaround.spec import Cluster, Layout, Plan, Status
 
 DEGREES = {"single": "replicate", "ddp": "replicate", "fsdp": "shard"}  # with one degree only
 KINDS = {"cpu": "CPU core", "cuda": "GPU"}
@@ -59,15 +60,15 @@ class Scene:
     plan: Plan
     others: list[Run]  # that wait as well
     plans: dict[str, Plan]
-    holders: dict[str, Placement]
-    inventory: Inventory
+    holders: dict[str, list[Placement]]
+    machines: list[Machine]
 
     def starts(self, gone: tuple[str, ...] = ()) -> bool:
         """The run would start if those holders were gone."""
         waiting = sorted([self.run, *self.others], key=lambda run: (-run.priority, run.submitted))
         held = {run: place for run, place in self.holders.items() if run not in gone}
         plans = {**self.plans, self.run.id: self.plan}
-        starts, _ = queue.decide(waiting, plans.__getitem__, held, self.inventory)
+        starts, _ = queue.decide(waiting, plans.__getitem__, held, self.machines)
         return self.run.id in starts
 
     def otherwise(self, plan: Plan) -> Scene:
@@ -80,14 +81,15 @@ def explain(journal: Journal, run: Run) -> Wait:
     """Why a queued run waits."""
     if run.cluster != "pool":
         return Wait("its own process is about to begin")
-    record = Pool(journal.root).record()
-    if record is None:
+    machines = Pool(journal.root).machines()
+    if not machines:
         return Wait("no pool is up", command="turnaround up")
-    scene = _scene(journal, run, Inventory(record.cpus, record.gpus))
+    scene = _scene(journal, run, machines)
     now = time.time()
     left = {id: latest(journal, journal.run(id)).left(now) for id in scene.holders}
     holders = (
-        Holder(id, place.cpus, len(place.gpus), left[id]) for id, place in scene.holders.items()
+        Holder(id, sum(p.cpus for p in places), sum(len(p.gpus) for p in places), left[id])
+        for id, places in scene.holders.items()
     )
     words = next((words for words, plan in _cheaper(scene) if scene.otherwise(plan).starts()), ())
     return Wait(
@@ -133,16 +135,16 @@ def _until(left: Interval | None) -> str:
 # ── what the scheduler would do ──
 
 
-def _scene(journal: Journal, run: Run, inventory: Inventory) -> Scene:
+def _scene(journal: Journal, run: Run, machines: list[Machine]) -> Scene:
     rows = journal.queue()
     plans = {row.id: journal.plan(row.id) for row in rows}
     others = [row for row in rows if row.status is Status.QUEUED and row.id != run.id]
-    holders: dict[str, Placement] = {}
+    holders: dict[str, list[Placement]] = {}
     for row in rows:
         if row.status is not Status.QUEUED:
-            left = queue.free(inventory, holders)
-            holders[row.id] = queue.place(plans[row.id], left, inventory) or Placement()
-    return Scene(run, journal.plan(run.id), others, plans, holders, inventory)
+            left = queue.free(machines, holders)
+            holders[row.id] = queue.place(plans[row.id], left, machines) or []
+    return Scene(run, journal.plan(run.id), others, plans, holders, machines)
 
 
 def _before(other: Run, run: Run) -> bool:
@@ -151,13 +153,14 @@ def _before(other: Run, run: Run) -> bool:
 
 def _reason(scene: Scene) -> str:
     """What it needs, and how much of that is free."""
-    plan, inventory = scene.plan, scene.inventory
-    left = queue.free(inventory, scene.holders)
+    plan, machines = scene.plan, scene.machines
+    left = queue.free(machines, scene.holders).values()
     kind = "cuda" if plan.cluster.device == "cuda" else "cpu"
-    have = {"cpu": left.cpus, "cuda": len(left.gpus)}[kind]
-    whole = queue.place(plan, queue.free(inventory, {}), inventory)
-    need = (whole.cpus or len(whole.gpus)) if whole else plan.devices
-    of = inventory.count(kind)
+    cpus, gpus = sum(free.cpus for free in left), sum(len(free.gpus) for free in left)
+    have = {"cpu": cpus, "cuda": gpus}[kind]
+    whole = queue.place(plan, queue.free(machines, {}), machines) or []
+    need = sum(place.cpus or len(place.gpus) for place in whole) or plan.devices
+    of = inventory(machines, Cluster()).count(kind)
     name = KINDS[kind]
     told = f"needs {need} {name}{'s' * (need != 1)}: {max(have, 0)} of {of} {_are(have)} free"
     return told if have < need else f"{told}, but others go first"

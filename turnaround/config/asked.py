@@ -43,6 +43,7 @@ class Config:
     tracking: spec.Tracking
     seed: spec.Seed = 0
     precision: Literal["fp32", "bf16", "fp64"] = "fp32"
+    init_from: str | None = None  # a run, by its id or name
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -58,7 +59,7 @@ GROUPS: dict[str, type] = {
     "cluster": spec.Cluster,
     "tracking": spec.Tracking,
 }
-ROOT = ("seed", "precision", "name", "tags")
+ROOT = ("seed", "precision", "init_from", "name", "tags")
 
 
 def compose(overrides: list[str], project: Path, cache: Path | None = None) -> Config:

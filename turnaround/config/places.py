@@ -16,6 +16,7 @@ GROUPS = (
     "tracking",
     "experiment",
 )  # in the order in which they are merged: a later one wins
+BESIDE = ("sweep",)  # groups that a run has no use for
 _MARKS = ("pyproject.toml", "conf", "recipes", ".git")
 
 
@@ -52,7 +53,7 @@ def conf_files(project: Path) -> Iterator[Path]:
     """Every file that can have a say in a config, the user's first."""
     for root in _roots(project):
         yield from root.glob("conf/config.yaml")
-        for group in GROUPS:
+        for group in (*GROUPS, *BESIDE):
             yield from sorted(root.glob(f"conf/{group}/[!_.]*.yaml"))
 
 

@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, QuotedString, Sweep
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -19,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from turnaround.config import places
+from turnaround.config.axis import Axis
 from turnaround.errors import ConfigError, near
 
 MOST_BYTES, MOST_DEPTH, MOST_ALIASES = 2**18, 32, 64  # of one file; ours keep below 4096, 4 and 0
@@ -154,6 +156,116 @@ def _escaped(found: re.Match[str]) -> str:
     return found[1] * 2 + ("\\'" if found[2] else "")
 
 
+# ── several values ──
+
+_SWEEP = re.compile(r"(choice|range|interval|tag|shuffle|sort|glob)\(")
+
+
+def axis(word: str, project: Path) -> Axis | None:
+    """What a word asks to try, in Hydra's sweep grammar; none where it asks for one value."""
+    key, _, value = word.lstrip("+").partition("=")
+    asked = _parsed(key, value) if _KEY.fullmatch(key) and len(value) <= MOST_BYTES else None
+    if asked is None or not asked.is_sweep_override():
+        return None
+    sweep: Any = asked.value()
+    if isinstance(sweep, IntervalSweep):
+        return _interval(key, value, sweep)
+    if isinstance(sweep, Glob):
+        return Axis(key, _matching(key, value, sweep, project))
+    assert isinstance(sweep, Sweep)
+    values: list[Any] = []
+    for found in map(_plain, asked.sweep_iterator()):
+        if all(type(found) is not type(known) or found != known for known in values):
+            values.append(found)
+    if not values:
+        raise ConfigError(f"{key}={value} is empty", "range(1,5) is 1, 2, 3, 4")
+    for option in values if key in places.GROUPS else ():
+        _option(key, str(option), project)
+    return Axis(key, values)
+
+
+def section(group: str, words: list[str], project: Path) -> dict[str, Any]:
+    """What `group=option` and `group.key=value` say of a group that no run has."""
+    fields: dict[str, Any] = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        if key == group:
+            _option(group, value, project)
+            file = places.conf_file(project, f"{group}/{value}")
+            made = OmegaConf.to_container(_mapping(_inspected(file) if file else "", file))
+            assert isinstance(made, dict)
+            fields = {**{str(name): item for name, item in made.items()}, **fields}
+            continue
+        asked = _parsed(key, value)
+        if asked is not None and asked.is_sweep_override():
+            raise ConfigError(f"{key}={value} asks for several values", f"{group} itself takes one")
+        fields[key.removeprefix(f"{group}.")] = value if asked is None else _plain(asked.value())
+    return fields
+
+
+def written(key: str, value: Any) -> str:
+    """The word that asks for this value."""
+    if key in places.GROUPS:
+        return f"{key}={value}"
+    return f"{key}={_text(value)}"
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
+        case list():
+            return f"[{','.join(map(_text, value))}]"
+        case str():
+            bare = re.fullmatch(r"[A-Za-z_][\w./-]*", value) and value.lower() not in _CONSTANTS
+            return value if bare else f"'{re.sub(_QUOTED, _escaped, value)}'"
+    return repr(value)
+
+
+_CONSTANTS = ("null", "true", "false", "nan", "inf")
+
+
+def _parsed(key: str, value: str) -> Override | None:
+    """As Hydra's grammar reads it; none where it is a text that the grammar does not know."""
+    try:
+        return OverridesParser.create().parse_override(f"{key}={value}")
+    except (HydraException, OmegaConfBaseException) as error:
+        if _SWEEP.match(value):
+            hint = "choice(64,128), range(1,9), interval(0.1,1), tag(log,interval(1e-4,1e-1))"
+            raise ConfigError(
+                f"{key}={value} is not in Hydra's grammar: {_brief(error)}", hint
+            ) from None
+        return None
+
+
+def _plain(value: Any) -> Any:
+    return value.text if isinstance(value, QuotedString) else value
+
+
+def _interval(key: str, value: str, sweep: IntervalSweep) -> Axis:
+    low, high = float(sweep.start or 0), float(sweep.end or 0)
+    log = "log" in sweep.tags
+    if strange := sweep.tags - {"log"}:
+        message = f"{key}={value} has the tag {', '.join(sorted(strange))}, which means nothing"
+        raise ConfigError(message, "tag(log,interval(1e-4,1e-1)) is the one that does")
+    if not low < high:
+        raise ConfigError(f"{key}={value} is empty: it ends where it begins", "interval(low,high)")
+    if log and low <= 0:
+        raise ConfigError(f"{key}={value} has no logarithm at {low:g}", "begin above 0")
+    ends: tuple[Any, Any] = (sweep.start, sweep.end)  # floats, but for int(interval(1,9))
+    integer = all(isinstance(end, int) for end in ends)
+    return Axis(key, low=low, high=high, log=log, integer=integer)
+
+
+def _matching(key: str, value: str, sweep: Glob, project: Path) -> list[Any]:
+    known = places.options(project, key) if key in places.GROUPS else []
+    found = sweep.filter(known)
+    if not found:
+        hint = f"{key} has {', '.join(known)}" if known else "glob is for groups: optim=glob(*)"
+        raise ConfigError(f"{key}={value} is nothing", hint)
+    return list(found)
+
+
 # ── files ──
 
 
@@ -235,5 +347,7 @@ def _missing(error: MissingConfigException) -> ConfigError:
 
 def _brief(error: BaseException) -> str:
     """The first two lines of what a library says."""
-    lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
+    text = str(error.__cause__ or error)
+    text = str(error) if text == "None" else text
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:2])

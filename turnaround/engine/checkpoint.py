@@ -25,6 +25,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from turnaround.engine.world import World
 from turnaround.errors import CheckpointError
 
 FORMAT = 1  # of the folder; raised when an older turnaround could not read it
@@ -70,9 +71,16 @@ class Checkpoints:
             )
         return None
 
-    def load(self, name: str) -> State:
-        """The state saved under that name."""
-        return _decode(self._read(name))
+    def best(self) -> str | None:
+        """The parameters that scored best, else the newest; none where nothing was saved."""
+        return self.newest("best") or self.newest("step")
+
+    def load(self, name: str, world: World | None = None) -> State:
+        """The state saved under that name; ranks of `world` that have it not get rank 0's."""
+        if world is None or all(world.gather((self.folder / name).is_dir())):
+            return _decode(self._read(name))
+        files = self._read(name) if world.rank == 0 else {}
+        return _decode({file: world.spread(files.get(file, b"")) for file in (_TENSORS, _REST)})
 
     def sweep(self) -> None:
         """Remove what a killed process left half written."""

@@ -3,19 +3,16 @@
     clock = Clock(began=assignment.forked)
     with clock("data"):
         batch = …
+    clock.turn("compute")       # the same without a context, where each microsecond counts
     clock.read()                # {"spawn": 0.02, "data": 0.001, …}: they add up to now - began
 
-Two readings of a clock and two additions a row: 0.5 µs.
+One reading of a clock and one addition for each turn: 0.2 µs.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import TypeVar
-
-T = TypeVar("T")
 
 
 class Clock:
@@ -36,16 +33,6 @@ class Clock:
             self._spans[row] = _Span(self, row)
         return self._spans[row]
 
-    def each(self, row: str, items: Iterator[T]) -> Iterator[T]:
-        """The items; to wait for one is `row`."""
-        span, end = self(row), object()
-        while True:
-            with span:
-                item = next(items, end)
-            if item is end:
-                return
-            yield item  # type: ignore[misc]  # it is no end
-
     def read(self) -> dict[str, float]:
         """The rows up to this moment."""
         self._turn()
@@ -56,8 +43,16 @@ class Clock:
         self.rows[source] -= seconds
         self.rows[target] += seconds
 
+    def turn(self, row: str) -> None:
+        """From now on it is `row`, in place of the row that is open."""
+        now = time.perf_counter()
+        opened = self._open
+        self.rows[opened[-1]] += now - self._last
+        self._last = now
+        opened[-1] = row
+
     def enter(self, row: str) -> None:
-        """From now on it is `row`."""
+        """From now on it is `row`, until it is left."""
         self._turn()
         self._open.append(row)
 

@@ -35,7 +35,7 @@ class Reduce:
 
     def add(self, values: Tensor) -> torch.futures.Future[Any]:
         """On their way."""
-        self.bytes += values.nbytes
+        self.bytes += filled(values).nbytes
         work = dist.all_reduce(values, group=self.world.group, async_op=True)
         assert work is not None  # it is None for ranks outside of the group only
         on_the_way: torch.futures.Future[Any] = work.get_future()
@@ -69,6 +69,11 @@ class Compressed(Reduce):
         dist.all_reduce(largest, dist.ReduceOp.MAX, group=self.world.group)
         room = ROOM * torch.finfo(self._kind).max / self.world.size
         return torch.exp2(torch.floor(torch.log2(room / largest.clamp(min=1e-30))))
+
+
+def filled(values: Tensor) -> Tensor:
+    """The numbers of a tensor: all, or those of the rows that a sparse one holds."""
+    return values.coalesce().values() if values.is_sparse else values
 
 
 def _first(done: torch.futures.Future[list[Tensor]]) -> Tensor:

@@ -1,6 +1,7 @@
 """When things are due and when it is over: every so many steps, budgets, patience.
 
     pace = Pace(plan)
+    pace.due(now)        # any of what follows may be so; after most steps nothing is
     pace.looks(now)      # an evaluation is due
     pace.saves(now)      # a checkpoint is due
     pace.over(now)       # "budget.steps": why training ends here, or none
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from turnaround.spec import Plan
 
 TENTHS = 10  # evaluations in a budget when nobody says how many
+TINY = 1e-9  # a share may be a rounding below a tenth
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Progress:
     best: float | None = None  # `evaluate.score` where it was best
     stale: int = 0  # evaluations since
     valid: dict[str, float] = field(default_factory=dict)  # every score of the best evaluation
+    noise: list[float] = field(default_factory=list)  # sums of the gradient noise scale's estimate
 
 
 class Pace:
@@ -51,9 +54,13 @@ class Pace:
             "budget.time": ("seconds", budget.time),
         }
         self._limits = [(knob, spent, most) for knob, (spent, most) in limits.items() if most]
+        self._until = plan.until or math.inf
         self._look_every = evaluate.every
         self._save_every = plan.checkpoint.every
+        self._every = [every for every in (self._look_every, self._save_every) if every]
         self.score = evaluate.score  # what decides which parameters are the best
+        self._next = (-math.inf, -math.inf, -math.inf)  # step, examples, seconds: see `due`
+        self._first: int | None = None  # step of this attempt, until it has been rehearsed
         self._rehearsed = False
         self._target = budget.target
         self._patience = evaluate.patience or math.inf
@@ -64,10 +71,37 @@ class Pace:
         """How much of the budget is spent, from 0 to 1 and a little over."""
         return max((getattr(now, spent) / most for _, spent, most in self._limits), default=0.0)
 
-    def rehearses(self) -> bool:
-        """Once: when it is first asked."""
-        before, self._rehearsed = self._rehearsed, True
-        return not before
+    def due(self, now: Progress) -> bool:
+        """Something may be to be done. It is known before when that can next be so: 0.2 µs."""
+        step, examples, seconds = self._next
+        if (
+            now.step < step
+            and now.examples < examples
+            and now.seconds < seconds
+            and not now.stopping
+        ):
+            return False
+        self._next = self._sooner(now)
+        return True
+
+    def _sooner(self, now: Progress) -> tuple[float, float, float]:
+        """The least step, number of examples and second at which anything can be due again."""
+        tick = int(TENTHS * self.share(now) + TINY) + 1
+        until = {spent: tick * most / TENTHS * (1 - TINY) for _, spent, most in self._limits}
+        steps = [every * (now.step // every + 1) for every in self._every]
+        if not self._rehearsed:
+            steps.append(now.step + 1)
+        step = min([until.get("step", math.inf), self._until, *steps])
+        return step, until.get("examples", math.inf), until.get("seconds", math.inf)
+
+    def rehearses(self, now: Progress) -> bool:
+        """Once: after the first step of this attempt."""
+        if self._first is None:
+            self._first = now.step
+        if self._rehearsed or now.step == self._first:
+            return False
+        self._rehearsed = True
+        return True
 
     def looks(self, now: Progress) -> bool:
         """An evaluation is due. One that a stop cut short is made up for by the next attempt."""
@@ -94,7 +128,13 @@ class Pace:
             and not self._better(self._target, now.best)
         ):
             return "budget.target"
-        return "evaluate.patience" if now.stale >= self._patience else None
+        if now.stale >= self._patience:
+            return "evaluate.patience"
+        return "until" if self.pauses(now) else None
+
+    def pauses(self, now: Progress) -> bool:
+        """The plan goes on later from here: nothing is concluded yet."""
+        return now.step >= self._until
 
     def looked(self, now: Progress, values: dict[str, float]) -> bool:
         """Take down an evaluation; whether it is the best so far."""
@@ -117,7 +157,7 @@ class Pace:
     def _look_tick(self, now: Progress) -> int:
         if self._look_every:
             return now.step // self._look_every
-        return int(TENTHS * self.share(now) + 1e-9)  # 1e-9: a share may be a rounding below a tenth
+        return int(TENTHS * self.share(now) + TINY)
 
     def _save_tick(self, now: Progress) -> int:
         return now.step // self._save_every if self._save_every else self._look_tick(now)

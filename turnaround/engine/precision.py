@@ -41,10 +41,11 @@ class Precision:
     def compute(self, device: str) -> contextlib.AbstractContextManager[object]:
         """Matrix products here are done in the type of computing."""
         if self.computed is self.kept:
-            return contextlib.nullcontext()
+            return _AS_IT_IS
         return torch.autocast(device, self.computed)
 
 
+_AS_IT_IS = contextlib.nullcontext()
 _NAMED = {
     "fp64": Precision(torch.float64, torch.float64),
     "fp32": Precision(torch.float32, torch.float32),

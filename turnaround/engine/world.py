@@ -94,6 +94,10 @@ class World:
         """Rank 0's JSON value."""
         return self.gather(value)[0]
 
+    def spread(self, value: bytes) -> bytes:
+        """Rank 0's bytes."""
+        return value
+
     def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
         """Whether any rank wants to stop, and rank 0's clock."""
         return stop, seconds
@@ -155,6 +159,14 @@ class Gang(World):
         texts[self.rank, : len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
         rows = zip(self.sum(texts), lengths.tolist(), strict=True)
         return [json.loads(bytes(row[:length].tolist())) for row, length in rows]
+
+    def spread(self, value: bytes) -> bytes:
+        """Rank 0's bytes; what the others give does not matter."""
+        size = self.share(len(value))
+        room = bytearray(value if self.rank == 0 else size)
+        tensor = torch.frombuffer(room, dtype=torch.uint8) if size else torch.empty(0)
+        dist.broadcast(tensor, self.ranks[0], self.group)
+        return bytes(room)
 
     def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
         """As of the call before this one: the sum travels while the next step computes."""

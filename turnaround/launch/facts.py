@@ -10,7 +10,8 @@ from pathlib import Path
 
 from turnaround import __version__, snapshot
 from turnaround.config import Config
-from turnaround.journal import home
+from turnaround.errors import ConfigError, JournalError
+from turnaround.journal import Journal, home
 from turnaround.plan import Facts
 from turnaround.spec import Data, Inventory, Place
 
@@ -35,7 +36,20 @@ def gather(config: Config, project: Path, inventory: Inventory) -> Facts:
         dirty=revision.dirty,
         environ=environ(dict(os.environ)),
     )
-    return Facts(place, _absolute(config.data, project), inventory, __version__)
+    source = config.init_from and ancestor(config.init_from, Journal(home()))
+    return Facts(place, _absolute(config.data, project), inventory, __version__, source)
+
+
+def ancestor(asked: str, journal: Journal) -> str:
+    """The id of the run that `init_from=…` means, which has parameters to start from."""
+    try:
+        run = journal.find(asked)
+    except JournalError as error:
+        raise ConfigError(f"init_from={asked}: {error.message}", error.hint) from None
+    if not any((journal.folder(run.id) / "checkpoints").glob("*-????????")):
+        hint = f"turnaround show {run.id}" if run.status.over else "wait for its first evaluation"
+        raise ConfigError(f"init_from={asked}: run {run.id} has no checkpoint", hint)
+    return run.id
 
 
 def environ(shell: dict[str, str]) -> dict[str, str]:

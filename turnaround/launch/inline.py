@@ -173,12 +173,16 @@ class Scribe:
         self._summary: dict[str, Any] = {}
         self._said: dict[int, str] = {}  # the first message for each exit code
 
-    def take(self, line: str) -> None:
-        """One event, as a worker sends it."""
+    def take(self, text: str) -> None:
+        """Events as a worker sends them, a line each."""
+        for line in text.splitlines():
+            self._take(line)
+
+    def _take(self, line: str) -> None:
         event = Event(**json.loads(line))
         with self._lock:
             self._remember(event)
-            self._backlog = [*self._backlog, line.rstrip("\n").encode()][-BACKLOG:]
+            self._backlog = [*self._backlog, line.encode()][-BACKLOG:]
             with contextlib.suppress(OSError):
                 self._file.write(*self._backlog)
                 self._backlog = []

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ import psutil
 import turnaround
 from turnaround.errors import LaunchError
 from turnaround.journal import Journal, Run
-from turnaround.pool import wire
+from turnaround.pool import machines, wire
 from turnaround.pool.head import sweep
-from turnaround.pool.places import Places, Record, alive, read_record
-from turnaround.spec import PROTOCOL, Inventory, Plan, to_dict
+from turnaround.pool.machines import Machine
+from turnaround.pool.places import LOCAL, Places, Record, alive, read_record
+from turnaround.spec import PROTOCOL, Cluster, Inventory, Plan, to_dict
 from turnaround.tracking import start as recorders
 
 KEEP_WARM = 1800.0  # seconds
@@ -44,14 +46,23 @@ class Pool:
         self.places = Places(home)
         self.journal = Journal(home)
 
-    def ensure(self, say: Say, inventory: Inventory, keep_warm: float | None = None) -> bool:
-        """Make sure that a pool is up; True when this call started it."""
+    def ensure(
+        self,
+        say: Say,
+        inventory: Inventory,
+        keep_warm: float | None = None,
+        address: str = LOCAL,
+    ) -> bool:
+        """Make sure that a pool is up; True when this call started it.
+
+        With an `address` of this machine others may join it; without, nothing outside reaches it.
+        """
         with _lock(self.places.pool / "lock"):
             record = self._usable(say)
             started = record is None
             if started:
                 say("starting the pool (once; it stays warm)")
-                self._start(inventory, keep_warm or KEEP_WARM)
+                self._start(inventory, keep_warm or KEEP_WARM, address)
         self._patient({"op": "ping"}, _COME_UP if started else _AWAY)
         return started
 
@@ -76,13 +87,23 @@ class Pool:
         record = read_record(self.places)
         return record if record and record.alive else None
 
+    def machines(self) -> list[Machine]:
+        """What the pool that is up is made of; nothing when none is."""
+        record = self.record()
+        return machines.read(self.places, record) if record else []
+
+    def inventory(self, cluster: Cluster) -> Inventory | None:
+        """What a plan may use of the pool that is up; PlanError when its hints fit nothing."""
+        return machines.inventory(self.machines(), cluster) if self.record() else None
+
     def status(self) -> dict[str, Any]:
         """What there is to say about the pool, as plain JSON types."""
         if (record := self.record()) is None:
             return {"running": False}
         queue = self.journal.queue()
         told: dict[str, Any] = {"running": True, "pid": record.pid, "since": record.since}
-        told |= {"inventory": {"cpus": record.cpus, "gpus": record.gpus}}
+        have = machines.inventory(self.machines(), Cluster())
+        told |= {"inventory": asdict(have), "machines": len(self.machines())}
         told |= {"running_runs": [run.id for run in queue if run.status == "RUNNING"]}
         told |= {"queued_runs": [run.id for run in queue if run.status != "RUNNING"]}
         told |= {"keep_warm": record.keep_warm, "interpreter": record.interpreter}
@@ -125,9 +146,10 @@ class Pool:
         self._end(record, say)
         return None
 
-    def _start(self, inventory: Inventory, keep_warm: float) -> None:
+    def _start(self, inventory: Inventory, keep_warm: float, address: str) -> None:
         places = self.places
-        command = [sys.executable, "-P", "-m", "turnaround.pool.node", "--home", str(places.home)]
+        command = [sys.executable, "-P", "-m", "turnaround.pool.headnode"]
+        command += ["--home", str(places.home), "--address", address]
         command += ["--cpus", str(inventory.cpus), "--gpus", str(inventory.gpus)]
         command += ["--keep-warm", str(keep_warm)]
         with (places.logs / "pool.log").open("ab") as log:

@@ -30,7 +30,12 @@ class Attention(nn.Module):
         `queries` is (batch, target, query), `annotations` (batch, source, key); `absent`
         (batch, source) is true where there is only padding.
         """
-        both = torch.tanh(self.of_query(queries).unsqueeze(2) + keys.unsqueeze(1))
-        energies = self.energy(both).squeeze(3).masked_fill(absent.unsqueeze(1), -torch.inf)
+        energies = self.energies(queries, keys).masked_fill(absent.unsqueeze(1), -torch.inf)
         mean: Tensor = energies.softmax(2) @ annotations
         return mean
+
+    def energies(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """How well each key answers each query, before any softmax: (batch, target, source)."""
+        both = torch.tanh(self.of_query(queries).unsqueeze(2) + keys.unsqueeze(1))
+        energies: Tensor = self.energy(both).squeeze(3)
+        return energies

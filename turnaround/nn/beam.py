@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -29,6 +29,28 @@ class Found(NamedTuple):
 
     tokens: list[list[int]]
     log_probs: list[float]
+
+
+class Rules(Protocol):
+    """What may follow what: marks belong to a prefix, (sentences, width, …), and grow with it."""
+
+    def after(self, last: Tensor, marks: Parts) -> Parts:
+        """The marks once the last tokens are written."""
+
+    def allowed(self, last: Tensor, marks: Parts) -> Tensor:
+        """Which tokens may come next: (sentences, width, tokens)."""
+
+
+def ruled(step: Step, rules: Rules, kept: int) -> Step:
+    """The same step, but nothing that is not allowed; its state ends in so many marks."""
+
+    def obey(last: Tensor, state: Parts, memory: Parts) -> tuple[Tensor, Parts]:
+        marks = rules.after(last, state[-kept:])
+        log_probs, state = step(last, state[:-kept], memory)
+        forbidden = ~rules.allowed(last, marks)
+        return log_probs.masked_fill(forbidden, -torch.inf), (*state, *marks)
+
+    return obey
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
+from turnaround.errors import DataError
+
 UNKNOWN = "\ufffd"  # token 0 of `characters`, for one that their text lacks
 
 
@@ -62,6 +64,16 @@ def sizes(tokenizer: Tokenizer) -> Tensor:
     return torch.tensor([len(token if bytewise else token.encode()) for token in tokens])
 
 
-def fingerprint(tokenizer: Tokenizer) -> int:
-    """A number that tells this vocabulary from others."""
-    return int(hashlib.sha256(tokenizer.to_str().encode()).hexdigest()[:15], 16)
+def recognise(known: Tensor, own: int) -> None:
+    """Refuse to go on with a model that has learnt other vocabularies: it would babble."""
+    if known != own:
+        raise DataError(
+            "the training data are not those that this model learnt its vocabulary from",
+            "put the files back as they were, or train again",
+        )
+
+
+def fingerprint(*tokenizers: Tokenizer) -> int:
+    """A number that tells these vocabularies from others."""
+    texts = "".join(tokenizer.to_str() for tokenizer in tokenizers)
+    return int(hashlib.sha256(texts.encode()).hexdigest()[:15], 16)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import Any
 
 import ray
 from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, without stubs
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from turnaround.pool.agent import Agent
+from turnaround.pool.cluster import lasting
 from turnaround.pool.scheduler import Scheduler
 
 NAMESPACE = "turnaround"
@@ -27,21 +28,11 @@ def main() -> None:
     home, address = sys.argv[1:]
     _wait(address)
     ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
-    agent = _lasting("agent", Agent).remote(home)
-    scheduler = _lasting("scheduler", Scheduler).remote(home, agent)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    agent = lasting(Agent, name="agent", scheduling_strategy=here).remote(home)
+    how = {"name": "scheduler", "scheduling_strategy": here}
+    scheduler = lasting(Scheduler, **how).remote(home, agent)
     ray.get(scheduler.ping.remote(), timeout=_PATIENCE)
-
-
-def _lasting(name: str, cls: type) -> Any:
-    """A detached actor that Ray restarts; asked for twice, there is one."""
-    return ray.remote(cls).options(
-        name=name,
-        lifetime="detached",
-        get_if_exists=True,
-        max_restarts=-1,
-        max_concurrency=8,
-        num_cpus=0,
-    )
 
 
 def _wait(address: str) -> None:

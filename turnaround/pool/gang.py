@@ -1,8 +1,11 @@
-"""The workers of one attempt of a run: forked together, heard together, ended together.
+"""The workers of one attempt of a run on this machine: forked, heard and ended together.
 
-gang = Gang(run, attempt, placement) gang.start(nursery, journal)        # in a thread of its own;
-gang.outcome is set when it is over gang.stop()                         # SIGTERM: workers save and
-leave; SIGKILL when the grace is over
+    gang = Gang(run, attempt, placement, Meeting("10.0.0.7"))
+    gang.meet(size)                       # where rank 0 listens, if it is one of them
+    gang.carry_out(journal, nursery, tell)     # in a thread of its own; then gang.outcome is there
+    gang.stop()                           # SIGTERM: they save and leave; SIGKILL after the grace
+
+What the workers say is appended to the run's event file on this machine.
 """
 
 from __future__ import annotations
@@ -16,56 +19,83 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+import psutil
+
 from turnaround.errors import TurnaroundError
-from turnaround.journal import EventFile, Journal
+from turnaround.journal import Journal
+from turnaround.pool.ear import pump
+from turnaround.pool.hang import Silence
 from turnaround.pool.nursery import Nursery
+from turnaround.pool.outcome import LOST, STOP_GRACE, Outcome, verdict
+from turnaround.pool.places import LOCAL
+from turnaround.pool.spawn import STACK
 from turnaround.spec import Assignment, Plan, to_dict
 
-STOP_GRACE = 30.0  # seconds to save in; torchrun gives as many
-_GLANCE = 0.05  # seconds until an event is in the run's file
+_ANSWER = 1.5  # seconds in which a rank writes where it is
 _PEER_GRACE = 5.0  # seconds the others have once a rank has failed
-_LOST = 3  # exit code: a peer or the machine failed, not the user's code
 _HIDDEN = ("RAY_", "TURNAROUND_", "PYTHONBREAKPOINT", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What a gang holds of its node."""
+    """What a gang holds of a machine."""
 
     cpus: int = 0
     gpus: list[int] = field(default_factory=list)  # indices
+    ranks: list[int] = field(default_factory=list)  # that are there; none: all of the plan's
+    machine: str = ""  # its id; none: there is only one
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How an attempt ended."""
+class Meeting:
+    """Where the ranks of a gang find each other."""
 
-    exit_code: int
-    lost: bool = False  # a worker was killed, or could not be started: another attempt may succeed
-    message: str = ""
+    address: str = LOCAL  # of this machine
+    store: str | None = None  # host:port, when rank 0 listens on another one
 
 
 class Gang:
-    """All workers of one attempt."""
+    """Those workers of one attempt that are on this machine."""
 
-    def __init__(self, run: str, attempt: int, placement: Placement) -> None:
+    def __init__(
+        self, run: str, attempt: int, placement: Placement, meeting: Meeting | None = None
+    ) -> None:
         self.run = run
         self.attempt = attempt
         self.placement = placement
         self.running = False
         self.outcome: Outcome | None = None
+        self._meeting = meeting or Meeting()
+        self._listener: socket.socket | None = None  # of rank 0
+        self._store = self._meeting.store
         self._pids: dict[int, int] = {}  # rank → pid
-        self._codes: dict[int, int] = {}  # rank → exit code, in the order in which they ended
+        self._codes: dict[int, tuple[int, float]] = {}  # rank → exit code, and when
+        self._killed: set[int] = set()  # ranks that we have ended
         self._stopping = False
+        self._hurried = False  # it was decided on another machine
+        self._silence = Silence(time.monotonic())
+        self._silent = 0.0  # seconds, once they are more than a step may take
         self._changed = threading.Condition()
 
     def state(self) -> dict[str, Any]:
         """For the scheduler."""
         outcome = asdict(self.outcome) if self.outcome else None
         fields = {"run": self.run, "attempt": self.attempt, "running": self.running}
+        codes = [[rank, code, when] for rank, (code, when) in dict(self._codes).items()]
+        fields |= {"codes": codes, "stopping": self._stopping}
+        fields |= {"silent": self._silent, "step": self._silence.step}
         return {**fields, "placement": asdict(self.placement), "outcome": outcome}
+
+    def meet(self, size: int) -> str | None:
+        """Where rank 0 of `size` listens, from now on if it is one of these."""
+        if size > 1 and self._store is None:
+            alone = len(self.placement.ranks or range(size)) == size
+            self._listener = _listener(LOCAL if alone else self._meeting.address)
+            self._store = "{}:{}".format(*self._listener.getsockname())
+        return self._store
 
     def carry_out(
         self, journal: Journal, nursery: Callable[[str], Nursery], tell: Callable[[], None]
@@ -77,17 +107,18 @@ class Gang:
             self.running = True
             tell()
             over = threading.Event()
-            words = [ends, journal, self.run, over]
-            pump = threading.Thread(target=_pump, args=words, daemon=True)
-            pump.start()
-            self._wait(plan.devices, plan.vital)
+            words = [ends, journal, self.run, over, functools.partial(self._heard, tell)]
+            pumping = threading.Thread(target=pump, args=words, daemon=True)
+            pumping.start()
+            self._wait(plan.vital, tell)
             over.set()
-            pump.join(timeout=5)
-            self.outcome = self._judge(plan.vital)
+            pumping.join(timeout=5)
+            codes = [(rank, code) for rank, (code, _) in self._codes.items()]
+            self.outcome = verdict(codes, plan.vital, self._stopping)
         except (TurnaroundError, OSError) as error:
             self.stop(grace=0)
             self.outcome = Outcome(
-                _LOST, lost=True, message=f"the workers could not be started: {error}"
+                LOST, lost=True, message=f"the workers could not be started: {error}"
             )
         self.running = False
         tell()
@@ -97,26 +128,63 @@ class Gang:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self._signal(signal.SIGTERM if grace else signal.SIGKILL)
-        if grace:
-            timer = threading.Timer(grace, self._signal, [signal.SIGKILL])
-            timer.daemon = True
-            timer.start()
+        if not grace:
+            self._kill()
+            return
+        self._signal(signal.SIGTERM)
+        timer = threading.Timer(grace, self._kill)
+        timer.daemon = True
+        timer.start()
+
+    def hurry(self) -> None:
+        """It has been decided elsewhere: these, too, have a few seconds left."""
+        with self._changed:
+            self._hurried = True
+            self._changed.notify_all()
+
+    def stacks(self, folder: Path) -> dict[str, Any]:
+        """Where each rank is that has not ended: what it wrote when asked, and its state."""
+        with self._changed:
+            asked = {r: pid for r, pid in self._pids.items() if r not in self._codes}
+            self._silence.hear(b"", time.monotonic())
+            self._silent = 0.0
+        files = {rank: folder / STACK.format(rank=rank) for rank in asked}
+        used = {rank: _cpu(pid) for rank, pid in asked.items()}
+        for rank, pid in asked.items():
+            with contextlib.suppress(OSError):
+                os.truncate(files[rank], 0)
+                os.kill(pid, signal.SIGUSR1)
+        time.sleep(_ANSWER)
+        shares = {rank: (_cpu(pid) - used[rank]) / _ANSWER for rank, pid in asked.items()}
+        return {
+            str(rank): {**_stack(files[rank], pid), "cpu": shares[rank]}
+            for rank, pid in asked.items()
+        }
+
+    def _heard(self, tell: Callable[[], None], lines: list[bytes]) -> None:
+        """The workers said something, or nothing; only rank 0 tells of every step."""
+        if 0 not in self._pids:
+            return
+        now = time.monotonic()
+        for line in lines:
+            self._silence.hear(line, now)
+        if not self._silent and self._silence.long(now):
+            self._silent = self._silence.since(now)
+            tell()
 
     # ── starting ──
 
     def _fork(self, plan: Plan, journal: Journal, nursery: Nursery) -> list[int]:
         folder = journal.folder(self.run)
-        size = plan.devices
-        listener = _listener() if size > 1 else None
+        store = self.meet(plan.devices)
         log = os.open(folder / "log.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         reading = []
         try:
-            for rank in range(size):
+            for local, rank in enumerate(self.placement.ranks or range(plan.devices)):
                 ours, theirs = os.pipe()
                 reading.append(ours)
-                extra = [listener.fileno()] if listener and rank == 0 else []
-                request = self._request(plan, journal, rank, _address(listener))
+                extra = [self._listener.fileno()] if self._listener and rank == 0 else []
+                request = self._request(plan, journal, (rank, local), store)
                 ended = functools.partial(self._ended, rank)
                 try:
                     self._pids[rank] = nursery.fork(request, [log, theirs, *extra], ended)
@@ -124,14 +192,15 @@ class Gang:
                     os.close(theirs)
         finally:
             os.close(log)
-            if listener:
-                listener.close()
+            if self._listener:
+                self._listener.close()
         return reading
 
     def _request(
-        self, plan: Plan, journal: Journal, rank: int, store: str | None
+        self, plan: Plan, journal: Journal, place: tuple[int, int], store: str | None
     ) -> dict[str, Any]:
-        gpus = self.placement.gpus
+        """What the forkserver is told about a rank, `place` of all and of those that are here."""
+        gpus, (rank, local) = self.placement.gpus, place
         folder = journal.folder(self.run)
         assignment = Assignment(
             run=self.run,
@@ -149,8 +218,9 @@ class Gang:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_HIDDEN)}
         environ = {
             **kept,
+            **_interfaces(self._meeting.address, store),
             **plan.place.environ,
-            "CUDA_VISIBLE_DEVICES": str(gpus[rank]) if gpus else "",
+            "CUDA_VISIBLE_DEVICES": str(gpus[local]) if gpus else "",
             "OMP_NUM_THREADS": str(assignment.threads),
             "PYTHONUNBUFFERED": "1",
         }
@@ -164,46 +234,37 @@ class Gang:
 
     def _ended(self, rank: int, code: int) -> None:
         with self._changed:
-            self._codes[rank] = code
+            ours = rank in self._killed and code == -signal.SIGKILL
+            self._codes[rank] = LOST if ours else code, time.time()
             self._changed.notify_all()
 
-    def _wait(self, size: int, vital: int) -> None:
+    def _wait(self, vital: int, tell: Callable[[], None]) -> None:
         """Until every rank has ended; the others get a few seconds once a vital one has failed.
 
         Where some are not vital, all get no longer than that once the vital ones have ended.
         """
         deadline: float | None = None
+        told = 0
         with self._changed:
-            while len(self._codes) < size:
-                codes = [code for rank, code in self._codes.items() if rank < vital]
-                decided = any(codes) or len(codes) == vital
-                if deadline is None and decided and not self._stopping:
+            while len(self._codes) < len(self._pids):
+                if deadline is None and self._decided(vital) and not self._stopping:
                     deadline = time.monotonic() + _PEER_GRACE
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
-                    self._signal(signal.SIGKILL)
+                    self._kill()
                     deadline = left = None
+                if len(self._codes) > told:
+                    told = len(self._codes)
+                    tell()
                 self._changed.wait(left if left is not None else 1.0)
 
-    def _judge(self, vital: int) -> Outcome:
-        """One verdict from the ranks' exit codes: the first that failed by itself is the cause.
+    def _decided(self, vital: int) -> bool:
+        codes = [code for rank, (code, _) in self._codes.items() if rank < vital]
+        return self._hurried or any(codes) or len(codes) == vital
 
-        What became of ranks that are not vital decides nothing.
-        """
-        failed = [(rank, code) for rank, code in self._codes.items() if code and rank < vital]
-        if not failed:
-            return Outcome(0)
-        own = [(rank, code) for rank, code in failed if code not in (_LOST, -signal.SIGKILL)]
-        killed = [(rank, code) for rank, code in failed if code < 0]
-        if killed and not self._stopping:
-            rank, code = killed[0]
-            return Outcome(_LOST, True, f"rank {rank} died ({signal.Signals(-code).name})")
-        if own and own[0][1] > 0:
-            return Outcome(own[0][1])
-        if self._stopping:
-            grace = f"not saved within {STOP_GRACE:.0f} s"
-            return Outcome(75, message=f"killed: {grace}; resumes from the checkpoint before")
-        return Outcome(_LOST, True, f"rank {failed[0][0]} lost its peers")
+    def _kill(self) -> None:
+        self._killed |= self._pids.keys() - self._codes.keys()
+        self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
         for rank, pid in self._pids.items():
@@ -212,58 +273,40 @@ class Gang:
                     os.kill(pid, number)
 
 
-def _listener() -> socket.socket:
+def _listener(address: str) -> socket.socket:
     """A listening socket for the rendezvous, handed to rank 0.
 
     Passing a port number instead lets rank 1 connect before rank 0 listens: back-offs up to 10 s
     were measured.
     """
-    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    listener = socket.create_server((address, 0), backlog=512)
     listener.set_inheritable(True)
     return listener
 
 
-def _address(listener: socket.socket | None) -> str | None:
-    return "{}:{}".format(*listener.getsockname()) if listener else None
+def _interfaces(address: str, store: str | None) -> dict[str, str]:
+    """The network interface of this machine that leads to the others, for gloo and NCCL.
 
-
-def _pump(ends: list[int], journal: Journal, run: str, over: threading.Event) -> None:
-    """Append what the workers say to the run's event file, until all pipes are closed.
-
-    It looks by itself and at once when the workers are over, and never waits for a line: a writer
-    that wakes its reader may lose its core to it (15 µs a line, 10 ms where cores are short).
+    Left to themselves they take the one that the host's name resolves to, which may be any.
     """
-    with EventFile(journal.folder(run)) as file:
-        rests = dict.fromkeys(ends, b"")
-        backlog: list[bytes] = []  # what a full disk would not take
-        while rests:
-            over.wait(_GLANCE)
-            over.clear()
-            for end in [*rests]:
-                data, closed = _drained(end)
-                *lines, rests[end] = (rests[end] + data).split(b"\n")
-                backlog = _append(file, [*backlog, *lines])
-                if closed:
-                    os.close(end)
-                    del rests[end]
+    if store is None or store.startswith(f"{LOCAL}:"):
+        return {}
+    every = psutil.net_if_addrs().items()
+    found = [name for name, known in every if any(each.address == address for each in known)]
+    return {name: found[0] for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if found}
 
 
-def _drained(end: int) -> tuple[bytes, bool]:
-    """What is in the pipe, and whether that was all there will ever be."""
-    os.set_blocking(end, False)
-    data = b""
-    with contextlib.suppress(BlockingIOError):
-        while more := os.read(end, 1 << 16):
-            data += more
-        return data, True
-    return data, False
-
-
-def _append(file: EventFile, lines: list[bytes]) -> list[bytes]:
-    """What a full disk would not take, at most the newest 10,000; training goes on."""
+def _stack(file: Path, pid: int) -> dict[str, str]:
     try:
-        if lines:
-            file.write(*lines)
-        return []
-    except OSError:
-        return lines[-10_000:]
+        state = psutil.Process(pid).status()
+        return {"text": file.read_text(errors="replace"), "state": str(state)}
+    except (OSError, psutil.Error):
+        return {"text": "", "state": "gone"}
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of a core that the process has used."""
+    with contextlib.suppress(psutil.Error):
+        times = psutil.Process(pid).cpu_times()
+        return float(times.user + times.system)
+    return 0.0

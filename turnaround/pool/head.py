@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from turnaround.pool.places import Places
+from turnaround.pool.places import LOCAL, Places, Record
 
 log = logging.getLogger(__name__)
 _PR_SET_CHILD_SUBREAPER = 36
@@ -31,12 +31,11 @@ _TRIES = 5  # starts in a row that fail before the daemon gives the head up
 
 
 class Head:
-    """One Ray head on loopback, and the actors on it."""
+    """One Ray head, on loopback unless other machines are to join, and the actors on it."""
 
-    def __init__(self, places: Places, cpus: int, gpus: int) -> None:
+    def __init__(self, places: Places, record: Record) -> None:
         self._places = places
-        self._cpus = cpus
-        self._gpus = gpus
+        self._record = record
         self._starting: list[subprocess.Popen[bytes]] = []  # ray start, boot
         self._vital: list[psutil.Process] = []
         self.up = False  # its actors answer
@@ -48,13 +47,13 @@ class Head:
     def start(self) -> None:
         """Start Ray and, beside it, the process that will create the actors."""
         self.up = False
-        token = _token(self._places)
+        token = self._places.token
         if not token.exists():  # before the head: without one it would be open to everybody
             token.touch(mode=0o600)
             token.write_text(secrets.token_hex(32))
-        ports = _free_ports(4)
-        self.address = f"127.0.0.1:{ports[0]}"
-        environ = _environ(str(token))
+        ports = _free_ports(self._record.address, 4)
+        self.address = f"{self._record.address}:{ports[0]}"
+        environ = _environ(str(token), self._record.address)
         with (self._places.logs / "ray.log").open("ab") as out:
 
             def run(*words: str) -> subprocess.Popen[bytes]:
@@ -113,7 +112,7 @@ class Head:
     def _flags(self, ports: list[int]) -> list[str]:
         return [
             "--head",
-            "--node-ip-address=127.0.0.1",
+            f"--node-ip-address={self._record.address}",
             f"--port={ports[0]}",
             f"--dashboard-agent-listen-port={ports[1]}",
             f"--metrics-export-port={ports[2]}",
@@ -123,8 +122,8 @@ class Head:
             "--include-log-monitor=false",
             "--no-monitor",
             "--disable-usage-stats",
-            f"--num-cpus={self._cpus}",
-            f"--num-gpus={self._gpus}",
+            f"--num-cpus={self._record.cpus}",
+            f"--num-gpus={self._record.gpus}",
             f"--object-store-memory={_OBJECT_STORE}",
         ]
 
@@ -147,26 +146,27 @@ def sweep(places: Places) -> None:
     _end([process for process in psutil.process_iter() if _marked(process, places)])
 
 
-def _environ(token: str) -> dict[str, str]:
+def _environ(token: str, address: str) -> dict[str, str]:
     """Its token, loopback, warm workers kept, and normal priority (Ray's default is nice 15)."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    inside = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # every port on loopback; single node only
     return {
         **kept,
+        **(inside if address == LOCAL else {}),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": token,
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # every port on loopback; single node only
         "RAY_worker_niceness": "0",
         "RAY_num_workers_soft_limit": "4",
         "OMP_NUM_THREADS": "1",
     }
 
 
-def _free_ports(count: int) -> list[int]:
+def _free_ports(address: str, count: int) -> list[int]:
     """Ports that were free a moment ago, outside the range Ray gives its workers."""
     found: list[int] = []
     held = []
     while len(found) < count:
-        held.append(socket.create_server(("127.0.0.1", 0)))
+        held.append(socket.create_server((address, 0)))
         port = held[-1].getsockname()[1]
         if not 10002 <= port <= 19999:
             found.append(port)
@@ -198,13 +198,9 @@ def _marked(process: psutil.Process, places: Places) -> bool:
     try:
         if _name(process).startswith("ray::"):
             return any(Path(f.path).is_relative_to(places.runtime) for f in process.open_files())
-        return bool(process.environ().get("RAY_AUTH_TOKEN_PATH") == str(_token(places)))
+        return bool(process.environ().get("RAY_AUTH_TOKEN_PATH") == str(places.token))
     except psutil.Error:
         return False
-
-
-def _token(places: Places) -> Path:
-    return places.pool / "ray.token"
 
 
 def _end(processes: list[psutil.Process]) -> None:

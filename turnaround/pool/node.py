@@ -1,11 +1,10 @@
-"""The node daemon: forkservers, gangs, recorders and, on the head node, the Ray head.
+"""What a machine does for its gangs: forkservers, workers, and words for the scheduler.
 
-    python -m turnaround.pool.node --home HOME --cpus 2 --gpus 0 --keep-warm 1800
+    python -m turnaround.pool.node --home HOME --address 10.0.0.7      # on a machine that joined
 
-It starts everything that takes long at the same moment (the Ray head 3 s, torch 2 s), and ends
-itself when nothing has been asked of it for `keep-warm` seconds. It outlives the Ray head: workers
-go on training while a head that was killed is replaced. Requests on its socket, one JSON line each:
-hello, start, watch, stop, forget, notice, down.
+It starts the forkserver's imports at once (torch 2 s), so that workers fork warm, and leaves when
+no agent has asked it anything for a while: then the machine is not the cluster's any more. Requests
+on its socket, one JSON line each: hello, start, watch, stop, hurry, stacks, forget, down.
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,93 +27,142 @@ import turnaround
 from turnaround.errors import LaunchError
 from turnaround.journal import Journal
 from turnaround.pool import wire
-from turnaround.pool.gang import Gang, Placement
-from turnaround.pool.head import Head, reap, sweep
+from turnaround.pool.gang import Gang, Meeting, Placement
 from turnaround.pool.nursery import Nursery
-from turnaround.pool.places import Places, Record, read_record, write_record
-from turnaround.spec import PROTOCOL, Event, Status
-from turnaround.tracking import start as recorders
+from turnaround.pool.places import Places, Record, write_record
+from turnaround.pool.post import Outbox
+from turnaround.spec import PROTOCOL
 
 log = logging.getLogger(__name__)
-_TICK = 0.5  # seconds between looks at the head, the recorders and the clock
-_RECORDERS = 2.0  # seconds between looks for runs without a recorder
-_DOWN_GRACE = 40.0  # seconds that gangs and recorders have to save and flush
+TICK = 0.5  # seconds between looks at what has to be looked after
+_NEWS = 0.1  # seconds between looks for what workers said that the scheduler cannot read itself
+_SILENCE = 40.0  # seconds without an agent; Ray restarts one in 1.5
+_DOWN_GRACE = 40.0  # seconds that gangs have to save
 
 
 class Node:
-    """Everything this machine does for the pool."""
+    """Everything a machine does for the pool. This one has joined somebody else's."""
 
     def __init__(self, places: Places, record: Record) -> None:
         self.places = places
         self.record = record
         self.journal = Journal(places.home)
-        self.head = Head(places, record.cpus, record.gpus)
-        self._nurseries: dict[str, Nursery] = {}
-        self._gangs: dict[str, Gang] = {}
+        self.nurseries: dict[str, Nursery] = {}
+        self.gangs: dict[str, Gang] = {}
+        self.ending = threading.Event()
+        self.asked = time.monotonic()
+        self._outboxes: dict[str, Outbox] = {}  # of gangs whose run has its folder elsewhere
         self._version = 0  # of the gangs' states
         self._changed = threading.Condition()
         self._nursing = threading.Lock()
-        self._busy = time.monotonic()
-        self._recorded = 0.0
-        self._ending = threading.Event()
 
     def live(self) -> None:
-        """Come up, work until `down` or idle, leave nothing behind."""
+        """Come up, work until `down` or forgotten, leave nothing behind."""
         write_record(self.places, self.record)
         wire.serve(self.places.node, self.handle)
-        self.head.start()
+        self.begin()
         self._nursery(self.record.interpreter)
         try:
-            while not self._ending.wait(_TICK):
-                self._tick()
+            while not self.ending.wait(TICK):
+                self.tick()
         finally:
-            self._leave()
+            self.leave()
+
+    def begin(self) -> None:
+        """What else is started."""
+
+    def tick(self) -> None:
+        """Twice a second: a machine that nobody asks anything is no part of a cluster."""
+        if time.monotonic() - self.asked > _SILENCE:
+            log.info("no agent for %.0f s: leaving", _SILENCE)
+            for gang in self.gangs.values():  # another attempt may be under way without them
+                gang.stop(grace=0)
+            self.ending.set()
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         """One request of the agent or of a command line."""
+        self.asked = time.monotonic()
         match request["op"]:
             case "hello":
-                return {"protocol": PROTOCOL, "idle": self._idle(), "head": self.head.address}
+                return self.hello()
             case "start":
-                return self._start(
-                    request["run"], request["attempt"], Placement(**request["placement"])
-                )
+                return self._start(request)
             case "watch":
-                return self._watch(request["version"], request["timeout"])
+                return self._watch(request)
             case "stop":
-                self._gangs[_key(request)].stop()
+                self.gangs[_key(request)].stop(**request.get("how", {}))
+            case "hurry":
+                self.gangs[_key(request)].hurry()
+            case "stacks":
+                return self.gangs[_key(request)].stacks(self.journal.folder(request["run"]))
             case "forget":
-                self._gangs.pop(_key(request), None)
-            case "touch":
-                self._busy = time.monotonic()
+                self._forget(request)
             case "down":
-                self._ending.set()
+                self.ending.set()
             case other:
                 raise LaunchError(
                     f"the node was asked to {other!r}", "command line and pool differ in version"
                 )
         return {}
 
+    def hello(self) -> dict[str, Any]:
+        """Who answers."""
+        return {"protocol": PROTOCOL, "version": turnaround.__version__}
+
     # ── gangs ──
 
-    def _start(self, run: str, attempt: int, placement: Placement) -> dict[str, Any]:
+    def _start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Begin an attempt; asked twice, it begins once."""
-        gang = Gang(run, attempt, placement)
+        key = _key(request)
         with self._changed:
-            if (key := f"{run}/{attempt}") not in self._gangs:
-                self._gangs[key] = gang
+            if key not in self.gangs:
+                gang = self._gang(request)
+                gang.meet(request["size"])
+                self.gangs[key] = gang
                 self._version += 1
                 what = (self.journal, self._nursery, self._tell)
                 threading.Thread(target=gang.carry_out, args=what, name=key).start()
-            self._busy = time.monotonic()
-            return {"version": self._version}
+            return {"version": self._version, "store": self.gangs[key].meet(request["size"])}
 
-    def _watch(self, version: int, timeout: float) -> dict[str, Any]:
-        """The states of all gangs, as soon as they differ from `version`."""
+    def _gang(self, request: dict[str, Any]) -> Gang:
+        """Where the run has its folder elsewhere, `plan` comes along."""
+        if "plan" in request:
+            folder = self.journal.folder(request["run"])
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "plan.json").write_text(request["plan"])
+            self._outboxes[_key(request)] = Outbox(folder)
+        meeting = Meeting(self.record.address, request.get("store"))
+        placement = Placement(**request["placement"])
+        return Gang(request["run"], request["attempt"], placement, meeting)
+
+    def _watch(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The states of all gangs, as soon as they differ from `version`, and what they said."""
+        deadline = time.monotonic() + request["timeout"]
+        for key, upto in request.get("heard", {}).items():
+            if key in self._outboxes:
+                self._outboxes[key].heard(upto)
         with self._changed:
-            self._changed.wait_for(lambda: self._version != version, timeout)
-            gangs = [gang.state() for gang in self._gangs.values()]
-            return {"version": self._version, "gangs": gangs, "incarnation": self.record.created}
+            while self._version == request["version"] and self._silent():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(min(left, _NEWS) if self._outboxes else left)
+            gangs = [gang.state() for gang in self.gangs.values()]
+            said = {"version": self._version, "incarnation": self.record.created}
+        news = {key: box.news() for key, box in self._outboxes.items() if not box.empty}
+        held = {key for key, new in news.items() if new["more"]}  # ends that are told too early
+        return {**said, "gangs": [_open(gang, held) for gang in gangs], "news": news}
+
+    def _silent(self) -> bool:
+        return all(box.empty for box in self._outboxes.values())
+
+    def _forget(self, request: dict[str, Any]) -> None:
+        """The end of a gang is in the journal; where that is elsewhere, nothing is kept here."""
+        key = _key(request)
+        self.gangs.pop(key, None)
+        others = [gang for gang in self.gangs.values() if gang.run == request["run"]]
+        if self._outboxes.pop(key, None) and not others:
+            shutil.rmtree(self.journal.folder(request["run"]), ignore_errors=True)
 
     def _tell(self) -> None:
         with self._changed:
@@ -122,91 +172,50 @@ class Node:
     def _nursery(self, interpreter: str) -> Nursery:
         """The forkserver of that interpreter, started when it is not there."""
         with self._nursing:
-            nursery = self._nurseries.get(interpreter)
+            nursery = self.nurseries.get(interpreter)
             if nursery is None or not nursery.alive:
                 nursery = Nursery(interpreter, self.places.logs / "spawn.log")
-                self._nurseries[interpreter] = nursery
+                self.nurseries[interpreter] = nursery
             return nursery
-
-    # ── looking after ──
-
-    def _tick(self) -> None:
-        reap(self.head.starting | {nursery.process.pid for nursery in self._nurseries.values()})
-        if self.head.died():
-            self._tell_runs(
-                "the Ray head died and is being restarted; running workers go on, the queue is kept"
-            )
-            self.head.restart()
-        elif (seconds := self.head.came_back()) is not None:
-            self._tell_runs(f"the Ray head is back after {seconds:.1f} s; nothing was lost")
-        self._record()
-        if self._waiting():
-            self._busy = time.monotonic()
-        if self._idle() > self.record.keep_warm:
-            log.info("idle for %.0f s: leaving", self._idle())
-            self._ending.set()
-
-    def _record(self) -> None:
-        """See to it that what has not reached MLflow has a recorder."""
-        if time.monotonic() - self._recorded < _RECORDERS:
-            return
-        self._recorded = time.monotonic()
-        for run in self.journal.runs("recorded=0 AND tracking<>''", limit=50):
-            recorders.ensure(self.places.home, run.tracking, run.interpreter)
-
-    def _waiting(self) -> bool:
-        """There is work, or the head is still coming up."""
-        gangs = list(self._gangs.values())
-        working = any(gang.outcome is None for gang in gangs) or bool(self.journal.queue())
-        return working or not self.head.up
-
-    def _idle(self) -> float:
-        return time.monotonic() - self._busy
-
-    def _tell_runs(self, message: str) -> None:
-        log.warning(message)
-        for run in self.journal.queue():
-            event = Event("notice", {"message": message}, time.time(), run.attempt)
-            self.journal.append(run.id, event)
 
     # ── leaving ──
 
-    def _leave(self) -> None:
-        self.head.kill()  # first: its scheduler would take gangs that leave for gangs that stop
-        self._end_gangs()
-        for nursery in self._nurseries.values():
+    def leave(self) -> None:
+        """Running workers save and leave."""
+        self.end_gangs()
+        for nursery in self.nurseries.values():
             nursery.close()
-        recorders.stop(self.places.home)
-        for path in (self.places.node, self.places.scheduler, self.places.record):
+        for path in (self.places.node, self.places.record):
             path.unlink(missing_ok=True)
 
-    def _end_gangs(self) -> None:
-        """Running workers save and leave; their runs wait in the queue for the next pool."""
-        gangs = [gang for gang in self._gangs.values() if gang.outcome is None]
+    def end_gangs(self) -> list[Gang]:
+        """Those that were running."""
+        gangs = [gang for gang in self.gangs.values() if gang.outcome is None]
         for gang in gangs:
             gang.stop()
         deadline = time.monotonic() + _DOWN_GRACE
         while any(gang.outcome is None for gang in gangs) and time.monotonic() < deadline:
             time.sleep(0.05)
-        for gang in gangs:
-            run = self.journal.run(gang.run)
-            if not run.status.over:
-                self.journal.mark(
-                    run.id, Status.QUEUED, "the pool went down; goes on with the next one"
-                )
+        return gangs
 
 
 def _key(request: dict[str, Any]) -> str:
     return f"{request['run']}/{request['attempt']}"
 
 
-def main() -> None:
-    """The daemon's process."""
+def _open(gang: dict[str, Any], held: set[str]) -> dict[str, Any]:
+    """The state of a gang; it has no end while some of its words are still on the way."""
+    return {**gang, "outcome": None} if _key(gang) in held else gang
+
+
+def become(make: Callable[[Places, Record], Node]) -> None:
+    """The life of a daemon's process, by the words of its command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--cpus", type=int, required=True)
-    parser.add_argument("--gpus", type=int, required=True)
-    parser.add_argument("--keep-warm", type=float, required=True)
+    parser.add_argument("--address", required=True)
+    parser.add_argument("--cpus", type=int, default=0)
+    parser.add_argument("--gpus", type=int, default=0)
+    parser.add_argument("--keep-warm", type=float, default=0.0)
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     record = Record(
@@ -219,15 +228,13 @@ def main() -> None:
         gpus=asked.gpus,
         keep_warm=asked.keep_warm,
         since=time.time(),
+        address=asked.address,
     )
-    places = Places(asked.home)
-    if read_record(places):  # the pool before this one did not leave in good order
-        sweep(places)
-    node = Node(places, record)
-    signal.signal(signal.SIGTERM, lambda *_: node.handle({"op": "down"}))
+    node = make(Places(asked.home), record)
+    signal.signal(signal.SIGTERM, lambda *_: node.ending.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     node.live()
 
 
 if __name__ == "__main__":
-    main()
+    become(Node)

@@ -17,6 +17,8 @@ import psutil
 from turnaround.errors import LaunchError
 from turnaround.signature import signature
 
+LOCAL = "127.0.0.1"
+
 
 @dataclass(frozen=True)
 class Places:
@@ -55,6 +57,16 @@ class Places:
         """The pool that is up."""
         return self.pool / "pool.json"
 
+    @property
+    def machines(self) -> Path:
+        """What it is made of."""
+        return self.pool / "machines.json"
+
+    @property
+    def token(self) -> Path:
+        """The secret that whoever talks to its Ray must know."""
+        return self.pool / "ray.token"
+
 
 @dataclass(frozen=True)
 class Record:
@@ -69,6 +81,7 @@ class Record:
     gpus: int
     keep_warm: float  # seconds
     since: float
+    address: str = LOCAL  # on which other machines reach it
 
     @property
     def alive(self) -> bool:

@@ -1,8 +1,8 @@
 """The scheduler: a detached Ray actor that owns the queue and places gangs.
 
-It keeps nothing that the journal and the nodes do not know: restarted by Ray (0.5 s) or by a new
-head, it reads the journal, asks the node which gangs live, and goes on. Command lines reach it on a
-private unix socket, so that they need not import Ray (0.4 s) or connect to it.
+It keeps nothing that the journal and the machines do not know: restarted by Ray (0.5 s) or by a new
+head, it reads the journal, asks the machines which gangs live, and goes on. Command lines reach it
+on a private unix socket, so that they need not import Ray (0.4 s) or connect to it.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-import ray
-
 from turnaround.errors import JournalError, LaunchError, TurnaroundError
 from turnaround.journal import Journal, Run, new_id
 from turnaround.pool import queue, wire
-from turnaround.pool.gang import Outcome, Placement
-from turnaround.pool.places import Places, read_record
-from turnaround.spec import Event, Inventory, Plan, Status, from_dict
+from turnaround.pool.attempt import Attempt
+from turnaround.pool.cluster import Cluster
+from turnaround.pool.doctor import Doctor
+from turnaround.pool.gang import Placement
+from turnaround.pool.outcome import LOST, Outcome
+from turnaround.pool.places import Places
+from turnaround.spec import Event, Plan, Status, from_dict
 
 log = logging.getLogger(__name__)
 _STOPPED = dict.fromkeys((75, 130, 143), Status.STOPPED)
+HANG = 124  # exit code, as `timeout` has it
 _ENDS = {0: Status.SUCCEEDED, **_STOPPED}
 
 
@@ -33,22 +36,24 @@ class Scheduler:
     def __init__(self, home: str, agent: Any) -> None:
         self._places = Places(Path(home))
         self._journal = Journal(self._places.home)
-        self._agent = agent
         self._lock = threading.RLock()
         self._wake = threading.Event()
-        self._gangs: dict[str, dict[str, Any]] = {}  # "run/attempt" → the node's last word
-        self._heard = False  # the node has said which gangs live
-        self._begun = -1  # the node's version since the newest gang began
+        self._starting: set[str] = set()  # "run/attempt" of gangs that are being forked
+        self._failed: dict[str, TurnaroundError] = {}  # why one could not be
+        self._hurried: set[str] = set()  # whose end was decided
         self._plans: dict[str, Plan] = {}
-        record = read_record(self._places)
-        self._inventory = Inventory(record.cpus, record.gpus) if record else Inventory(1, 0)
-        for work in (self._listen, self._schedule):
-            threading.Thread(target=work, daemon=True).start()
+        self._cluster = Cluster(self._journal, agent, self._wake.set)
+        self._doctor = Doctor(self._cluster, self._journal)
+        threading.Thread(target=self._schedule, daemon=True).start()
         wire.serve(self._places.scheduler, self.handle)
 
     def ping(self) -> bool:
         """It is up."""
         return True
+
+    def home(self) -> str:
+        """Where its journal is."""
+        return str(self._places.home)
 
     # ── requests ──
 
@@ -76,6 +81,11 @@ class Scheduler:
         plan = from_dict(Plan, request["plan"])
         if not request["again"] and (known := self._journal.answer(plan.signature)):
             return {"run": known.id, "known": True}
+        if asked := request.get("run"):  # by somebody who has named it
+            there = self._journal.folder(Path(asked).name).exists()
+            if not there:
+                self._journal.submit(plan, Path(asked).name, spans=request["spans"])
+            return {"run": asked, "known": there}
         for _ in range(20):
             run = new_id(plan.recipe.name)
             if not self._journal.folder(run).exists():
@@ -93,7 +103,7 @@ class Scheduler:
             self._journal.mark(run, Status.STOPPED, reason, exit_code=75, attempt=row.attempt)
             return {}
         self._journal.update(run, stopping=True, reason=reason)
-        self._ask({"op": "stop", "run": run, "attempt": row.attempt})
+        self._cluster.tell(f"{run}/{row.attempt}", {"op": "stop"})
         return {}
 
     def _resume(self, run: str, spans: dict[str, Any] | None) -> dict[str, Any]:
@@ -118,24 +128,6 @@ class Scheduler:
 
     # ── the loop ──
 
-    def _listen(self) -> None:
-        """Hear from the node as soon as a gang changes."""
-        version = -1
-        while True:
-            try:
-                said = self._ask({"op": "watch", "version": version, "timeout": 10.0})
-            except TurnaroundError as error:
-                log.warning("the node is silent: %s", error)
-                time.sleep(0.2)
-                continue
-            version = said["version"]
-            with self._lock:
-                if version < self._begun:
-                    continue  # said before the node heard of the newest gang
-                self._gangs = {f"{gang['run']}/{gang['attempt']}": gang for gang in said["gangs"]}
-                self._heard = True
-            self._wake.set()
-
     def _schedule(self) -> None:
         """Settle what is over, start what fits; at each change, and every few seconds anyway."""
         while True:
@@ -143,7 +135,7 @@ class Scheduler:
             self._wake.clear()
             try:
                 with self._lock:
-                    if self._heard:
+                    if self._cluster.heard:
                         self._settle()
                         self._start()
             except Exception:  # the door of a thread that must not die
@@ -151,22 +143,39 @@ class Scheduler:
                 time.sleep(1)
 
     def _settle(self) -> None:
+        starting = set(self._starting)  # before the gangs: whoever leaves it is among them
+        gangs = self._cluster.gangs()
         for run in self._journal.queue():
-            if run.status is Status.QUEUED:
-                continue
-            gang = self._gangs.get(f"{run.id}/{run.attempt}")
-            if gang is None:
-                self._lost(run, "the machine's daemon was restarted")
-            elif gang["outcome"]:
-                self._end(run, Outcome(**gang["outcome"]))
-            elif gang["running"] and run.status is Status.PENDING:
-                started = run.started or time.time()
-                self._journal.mark(run.id, Status.RUNNING, attempt=run.attempt, started=started)
+            key = f"{run.id}/{run.attempt}"
+            if run.status is not Status.QUEUED and key not in starting:
+                self._settle_one(run, key, gangs.get(key, {}))
         self._forget()
+
+    def _settle_one(self, run: Run, key: str, parts: dict[str, dict[str, Any]]) -> None:
+        failed = self._failed.get(key)
+        if not parts:
+            self._end(run, _unplaced(failed))
+            return
+        plan = self._plan(run.id)
+        attempt = Attempt(plan.devices, plan.vital, parts)
+        if outcome := attempt.outcome(str(failed or "")):
+            if failed is not None and failed.exit_code != LaunchError.exit_code:
+                outcome = _unplaced(failed)
+            elif found := self._doctor.found.get(key):
+                outcome = Outcome(HANG, True, found)
+            self._end(run, outcome)
+        elif (attempt.decided or failed) and key not in self._hurried:
+            self._cluster.tell(key, {"op": "hurry"})
+            self._hurried.add(key)
+        elif attempt.running and run.status is Status.PENDING:
+            started = run.started or time.time()
+            self._journal.mark(run.id, Status.RUNNING, attempt=run.attempt, started=started)
+        elif attempt.silent and not run.stopping:
+            self._doctor.look(key, attempt)
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         if outcome.lost and not run.stopping:
-            self._lost(run, outcome.message)
+            self._lost(run, outcome)
             return
         code = 75 if outcome.lost else outcome.exit_code
         status = _ENDS.get(code, Status.FAILED)
@@ -182,16 +191,15 @@ class Scheduler:
             summary=last.get("summary", {}),
         )
 
-    def _lost(self, run: Run, why: str) -> None:
+    def _lost(self, run: Run, outcome: Outcome) -> None:
         """A worker or a machine went away: another attempt, while the plan allows it."""
-        most = self._plan(run.id).cluster.retries
-        if run.stopping:
-            self._journal.mark(
-                run.id, Status.STOPPED, why, attempt=run.attempt, exit_code=75, stopping=False
-            )
-        elif run.failures >= most:
+        most, why = self._plan(run.id).cluster.retries, outcome.message
+        if "after step" not in why and (step := self._step(run)):
+            why = f"{why} after step {step}"
+        if run.failures >= most:
             reason = f"{why}; given up after {run.failures} restarts"
-            self._journal.mark(run.id, Status.FAILED, reason, attempt=run.attempt, exit_code=3)
+            ended = {"attempt": run.attempt, "exit_code": outcome.exit_code}
+            self._journal.mark(run.id, Status.FAILED, reason, **ended)
         else:
             failures = run.failures + 1
             message = f"{why}; restart {failures}/{most} from the last checkpoint"
@@ -202,69 +210,97 @@ class Scheduler:
                 run.id, Status.QUEUED, message, attempt=run.attempt, failures=failures
             )
 
+    def _step(self, run: Run) -> int:
+        """The last that the attempt has told of."""
+        told = (e for e in self._journal.events(run.id) if e.attempt == run.attempt)
+        return max((e.data["step"] for e in told if e.kind in ("metrics", "progress")), default=0)
+
     def _last(self, run: Run) -> dict[str, Any]:
-        """The attempt's summary and first error, from its events."""
+        """The attempt's summary, and the first error that was nobody else's."""
         found: dict[str, Any] = {}
+        errors = []
         for event in self._journal.events(run.id):
-            if event.attempt != run.attempt:
-                continue
-            if event.kind == "summary":
+            if event.attempt == run.attempt and event.kind == "summary":
                 found["summary"] = event.data
-            elif (
-                event.kind == "error"
-                and "message" not in found
-                and event.data.get("exit_code") != 3
-            ):
-                found["message"] = event.data["message"]
+            elif event.attempt == run.attempt and event.kind == "error":
+                errors.append(event)
+        own = [error for error in errors if error.data.get("exit_code") != LOST]
+        if own:  # of the same kind the one that knows more: all ranks see a sum that is not finite
+            same = [e for e in own if e.data.get("exit_code") == own[0].data.get("exit_code")]
+            known = (e for e in same if "all parameters are finite" not in e.data["message"])
+            first = next(known, same[0])
+            many = self._plan(run.id).devices > 1
+            found["message"] = (f"rank {first.rank}: " if many else "") + first.data["message"]
         return found
 
     def _forget(self) -> None:
-        """Let the node drop gangs whose end is in the journal."""
-        for key, gang in list(self._gangs.items()):
-            row = self._journal.run(gang["run"])
-            settled = (
-                row.attempt > gang["attempt"] or row.status.over or row.status is Status.QUEUED
-            )
-            if gang["outcome"] and settled:
-                self._ask({"op": "forget", "run": gang["run"], "attempt": gang["attempt"]})
-                del self._gangs[key]
+        """Let the machines drop gangs whose end is in the journal."""
+        for key, parts in self._cluster.gangs().items():
+            run, attempt = key.rsplit("/", 1)
+            row = self._journal.run(run)
+            settled = row.attempt > int(attempt) or row.status.over or row.status is Status.QUEUED
+            if settled and key not in self._starting and all(p["outcome"] for p in parts.values()):
+                self._cluster.forget(key)
+                self._hurried.discard(key)
+                self._failed.pop(key, None)
+                self._doctor.forget(key)
                 self._plans.pop(row.id, None)
 
     def _start(self) -> None:
         queued = [run for run in self._journal.queue() if run.status is Status.QUEUED]
         if not queued:
             return
-        holders = {
-            gang["run"]: Placement(**gang["placement"])
-            for gang in self._gangs.values()
-            if not gang["outcome"]
-        }
-        starts, waits = queue.decide(queued, self._plan, holders, self._inventory)
+        machines = self._cluster.machines()
+        starts, waits = queue.decide(queued, self._plan, self._holders(), machines)
         rows = {run.id: run for run in queued}
-        for run, placement in starts.items():
-            self._begin(rows[run], placement)
+        for run, places in starts.items():
+            self._begin(rows[run], places)
         for run, reason in waits.items():
             if rows[run].reason != reason:
                 self._journal.update(run, reason=reason)
 
-    def _begin(self, run: Run, placement: Placement) -> None:
-        attempt = run.attempt + 1
-        held = {"cpus": placement.cpus, "gpus": placement.gpus}
-        gang = {"run": run.id, "attempt": attempt, "placement": held}
-        self._journal.mark(run.id, Status.PENDING, attempt=attempt)
-        self._gangs[f"{run.id}/{attempt}"] = {**gang, "running": False, "outcome": None}
-        self._begun = self._ask({"op": "start", **gang})["version"]
+    def _holders(self) -> dict[str, list[Placement]]:
+        """What gangs hold, by run; of two attempts both."""
+        held: dict[str, list[Placement]] = {}
+        for key, parts in self._cluster.gangs().items():
+            for machine, part in parts.items():
+                if not part["outcome"]:
+                    fields = {**part["placement"], "machine": machine}
+                    held.setdefault(key.rsplit("/", 1)[0], []).append(Placement(**fields))
+        return held
+
+    def _begin(self, run: Run, places: list[Placement]) -> None:
+        key = f"{run.id}/{run.attempt + 1}"
+        self._journal.mark(run.id, Status.PENDING, attempt=run.attempt + 1)
+        self._starting.add(key)
+        if len(places) == 1 and places[0].machine == self._cluster.home:
+            self._place(run.id, key, places)  # 3 ms
+        else:  # code and data may have to travel first
+            what = [run.id, key, places]
+            threading.Thread(target=self._place, args=what, daemon=True).start()
+
+    def _place(self, run: str, key: str, places: list[Placement]) -> None:
+        try:
+            self._cluster.start(key, self._plan(run), places)
+            if self._journal.run(run).stopping:
+                self._cluster.tell(key, {"op": "stop"})
+        except TurnaroundError as error:
+            log.warning("%s could not be placed: %s", key, error)
+            self._failed[key] = error
+        finally:
+            self._starting.discard(key)
+            self._wake.set()
 
     def _plan(self, run: str) -> Plan:
         if run not in self._plans:
             self._plans[run] = self._journal.plan(run)
         return self._plans[run]
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        try:
-            reply: dict[str, Any] = ray.get(self._agent.ask.remote(request), timeout=90)
-            return reply
-        except ray.exceptions.RayError as error:
-            raise LaunchError(
-                f"the agent does not answer: {error!r:.200}", "it is being restarted"
-            ) from error
+
+def _unplaced(failed: TurnaroundError | None) -> Outcome:
+    """The end of an attempt of which no machine knows anything."""
+    if failed is None:
+        return Outcome(LOST, True, "the machine's daemon was restarted")
+    if failed.exit_code == LaunchError.exit_code:
+        return Outcome(LOST, True, failed.message)
+    return Outcome(failed.exit_code, message=str(failed))

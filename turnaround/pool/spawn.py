@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import importlib
 import json
@@ -42,6 +43,7 @@ THEN = ("numpy.ctypeslib", "torch.distributed.pipelining", "tokenizers", "sacreb
 ROOMS = ("engine", "nn", "corpora")
 _QUIET = 0.05  # seconds without a request after which the next of them is imported
 _PR_SET_PDEATHSIG = 1
+STACK = "stack-{rank}.txt"  # in the run's folder: where a rank that was asked is
 
 
 def main() -> None:
@@ -150,6 +152,7 @@ def _child(request: dict[str, Any], fds: list[int]) -> None:
         _settle_in(log, request["environ"])
         plan = from_json(Plan, Path(request["plan"]).read_text())
         assignment = from_dict(Assignment, request["assignment"])
+        _answer(assignment)
         module, function = plan.entry.split(":")
         work = getattr(importlib.import_module(module), function)
 
@@ -165,6 +168,13 @@ def _child(request: dict[str, Any], fds: list[int]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _answer(assignment: Assignment) -> None:
+    """On a signal, every thread's stack goes to a file, whatever this process is at just then."""
+    file = Path(assignment.folder) / STACK.format(rank=assignment.rank)
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    faulthandler.register(signal.SIGUSR1, descriptor, all_threads=True)
 
 
 def _settle_in(log: int, environ: dict[str, str]) -> None:

@@ -71,7 +71,7 @@ def _digest(text: str, split: str, project: Path, digests: Digests) -> dict[str,
     """The digest of the file, or of each parallel file by its suffix, or of each in the folder."""
     path = project / Path(text).expanduser()
     found = {}
-    for file in _files(path, f"data.{split}={text}"):
+    for file in files_of(path, f"data.{split}={text}"):
         try:
             if not (file.stat().st_size or path.is_dir()):
                 raise DataError(f"data.{split}={text}: {file} is empty", "give it an example")
@@ -82,8 +82,8 @@ def _digest(text: str, split: str, project: Path, digests: Digests) -> dict[str,
     return found
 
 
-def _files(path: Path, asked: str) -> list[Path]:
-    """The file, all in the folder, or the parallel `corpus.en`, `corpus.fr` of the path `corpus`."""
+def files_of(path: Path, asked: str) -> list[Path]:
+    """The file, all in the folder, or the parallel `corpus.en`, `corpus.fr` of `corpus`."""
     if path.is_file():
         return [path]
     below = path.rglob("*") if path.is_dir() else path.parent.glob(f"{glob.escape(path.name)}.*")

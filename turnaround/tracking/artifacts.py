@@ -43,6 +43,8 @@ def after(client: MlflowClient, run_id: str, folder: Path, account: Account) -> 
     """Write what came out of the run."""
     events = [event for event, _ in read_events(folder / "events.jsonl")]
     _copy(client, run_id, folder / "log.txt")
+    if (folder / "report").is_dir():  # of a sweep
+        client.log_artifacts(run_id, str(folder / "report"), "report")
     for name, splits in plots.curves(events).items():
         client.log_figure(run_id, plots.plot(key(name), splits), f"plots/{key(name)}.png")
     client.log_figure(run_id, plots.bars(account), "plots/time.png")

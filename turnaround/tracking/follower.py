@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ from turnaround.spec import Event
 from turnaround.tracking import artifacts
 from turnaround.tracking.machine import Reading
 from turnaround.tracking.params import STATUS, key, life, params, tags
+from turnaround.tracking.start import where
 from turnaround.tracking.store import Point, Store
 
 BATCH = 500  # events; MLflow writes 1,000 metrics in 0.1 s and refuses requests above 1 MB
@@ -105,9 +107,16 @@ class Follower:
             for name, value in asked.items()
             if there.get(name, value) != value
         }
-        store.write(run_id, params=fresh, tags={**tags(run, plan), **changed})
+        told = {**tags(run, plan), **changed, **self._parent(run)}
+        store.write(run_id, params=fresh, tags=told)
         artifacts.before(store.client, run_id, plan, self.journal.root)
         self._save(dataclasses.replace(self.progress, attempt=run.attempt))
+
+    def _parent(self, run: Run) -> dict[str, str]:
+        """A trial hangs below its sweep, which came first: see `Rounds.go`."""
+        sweep = run.tags.get("sweep", "")
+        parent = where(self.journal.folder(sweep)) if re.fullmatch(r"sweep-\w+", sweep) else None
+        return {"mlflow.parentRunId": parent.run} if parent else {}
 
     def _forward(self, store: Store) -> bool:
         """Write one batch; whether it was a full one."""

@@ -23,7 +23,7 @@ GROUPS = (
     "checkpoint",
     "cluster",
 )
-SINGLE = ("seed", "precision")
+SINGLE = ("seed", "precision", "init_from")
 
 STATUS = {
     Status.PLANNED: "SCHEDULED",

@@ -51,7 +51,7 @@ class Rounds:
     def go(self) -> bool:
         """Write one batch of each run that is left; whether there was any."""
         try:
-            runs = left(self.journal.root, self.uri)
+            runs = sorted(left(self.journal.root, self.uri), key=_below)
         except (JournalError, sqlite3.Error) as error:  # locked, or on a disk that is full
             self._end(False, [str(error)])
             return True
@@ -92,3 +92,8 @@ class Rounds:
             with contextlib.suppress(OSError):  # the same disk may be full
                 tell(self.journal.root, lag)
         self._lag = lag
+
+
+def _below(run: Run) -> bool:
+    """Sweeps go first: what belongs to one is written below it."""
+    return run.tags.get("kind") != "sweep"

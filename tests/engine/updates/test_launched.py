@@ -12,7 +12,7 @@ from tests.engine.trials import trial_plan
 from tests.launch.test_inline import plan, when
 from turnaround.journal import Journal
 from turnaround.launch import inline
-from turnaround.pool.gang import Gang, Placement
+from turnaround.pool.outcome import verdict
 from turnaround.spec import Budget, Event, Recipe, Status, Update
 
 TWO = Update("async", groups=2)
@@ -39,16 +39,10 @@ def test_an_inline_run_ends_well_without_a_group_that_was_killed(tmp_path: Path)
 
 def test_a_gang_is_judged_by_its_vital_ranks() -> None:
     vital = trial_plan(update=TWO).vital
-    gang = Gang("digits-22222", 1, Placement(cpus=2))
-    for rank, code in ((1, -9), (0, 0)):
-        gang._ended(rank, code)
-    gang._wait(2, vital)
-    assert gang._judge(vital).exit_code == 0
-    assert gang._judge(2).lost
+    codes = [(1, -9), (0, 0)]
+    assert verdict(codes, vital).exit_code == 0
+    assert verdict(codes, 2).lost
 
 
 def test_a_gang_without_its_first_rank_is_lost() -> None:
-    gang = Gang("digits-22222", 1, Placement(cpus=2))
-    for rank, code in ((0, -9), (1, 3)):
-        gang._ended(rank, code)
-    assert gang._judge(1).lost
+    assert verdict([(0, -9), (1, 3)], 1).lost

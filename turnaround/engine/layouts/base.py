@@ -3,7 +3,7 @@
     layout = Layout(world, plan.layout)
     model = layout.wrap(recipe.model(), recipe)
     optimizer = optim.make(plan.optim, layout.parameters(model).values())
-    loss = layout.gradients(model, forward, last=True)   # summed into the parameters' .grad
+    loss = layout.gradients(model, forward, last=True)   # its gradients into the parameters'
     loss = layout.sum(loss)                              # over all ranks
 
 Another layout overrides what differs. Methods that say `every rank` may wait for the others: all
@@ -12,13 +12,15 @@ ranks call them equally often, in the same order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from turnaround import spec
+from turnaround.engine import noise
 from turnaround.engine.compress import Reduce
 from turnaround.engine.layouts import blocks
 from turnaround.engine.metrics import Mean
@@ -61,18 +63,32 @@ class Layout:
         """Which share of every batch this rank reads: its number, and of how many."""
         return 0, 1
 
-    def gradients(self, model: nn.Module, forward: Forward, last: bool) -> Tensor:
-        """Add the gradients of one micro-batch's summed loss; the loss's (sum, count).
+    def gradients(self, model: nn.Module, forward: Forward, last: bool) -> Mean:
+        """Add the gradients of one micro-batch's loss; the loss.
 
         After the `last` of a step they are the sum over all ranks.
         """
         loss = forward(model)
         loss.backward()
-        return loss.values
+        return loss
 
-    def sum(self, values: Tensor) -> Tensor:
-        """The sum of `values` over all that read different examples; once a step, every rank."""
-        return values
+    def hears(self, pieces: int) -> float | None:
+        """The share of a batch whose gradient `listening` tells; none where it cannot.
+
+        A batch of this rank comes in so many pieces.
+        """
+        return 1 / pieces if pieces > 1 else None
+
+    @contextlib.contextmanager
+    def listening(self, model: nn.Module) -> Iterator[list[Tensor]]:
+        """Around a step's `gradients`: afterwards squared norms whose sum, over all ranks too, is
+        the mean one of the gradients that are told."""
+        with noise.firsts(self.parameters(model).values()) as squares:
+            yield squares
+
+    def sum(self, loss: Mean) -> Mean:
+        """The sum of the losses of all that read different examples; once a step, every rank."""
+        return loss
 
     def norm(self, gradients: list[Tensor]) -> Tensor:
         """The global norm of the gradients that `gradients` and `sum` have just added up."""

@@ -6,8 +6,9 @@ together just before it is used and lets them go after; gradients are added up p
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,8 +17,10 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from turnaround import spec
+from turnaround.engine import noise
 from turnaround.engine.layouts import base, blocks
 from turnaround.engine.layouts.parted import Parted
+from turnaround.engine.metrics import Mean
 from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
 
@@ -53,7 +56,28 @@ class Layout(Parted):
                 sharded.set_custom_reduce_scatter(self._scatters)  # type: ignore[arg-type]  # likewise
         return model
 
-    def gradients(self, model: nn.Module, forward: base.Forward, last: bool) -> Tensor:
+    def hears(self, pieces: int) -> float | None:
+        """Each rank's own, of all its pieces; not where parts of layers are cut as well."""
+        if self.grid.readers.size == 1:
+            return super().hears(pieces)
+        heard = self.grid.size("tensor") == 1 and self.world.device.type == "cpu"
+        return 1 / self.grid.readers.size if heard else None
+
+    @contextlib.contextmanager
+    def listening(self, model: nn.Module) -> Iterator[list[Tensor]]:
+        """Gradients are heard before they are added up part by part."""
+        if self.grid.readers.size == 1:
+            with super().listening(model) as squares:
+                yield squares
+            return
+        own: list[Tensor] = []
+        self._scatters.hear = lambda whole: own.append(noise.square(whole) / self.world.size)
+        try:
+            yield own
+        finally:
+            self._scatters.hear = _deaf
+
+    def gradients(self, model: nn.Module, forward: base.Forward, last: bool) -> Mean:
         """Add the gradients of one micro-batch; the last one's backward also adds up the ranks'."""
         before = self._gathers.seconds + self._scatters.seconds
         if isinstance(model, FSDPModule):
@@ -63,7 +87,7 @@ class Layout(Parted):
         if last:
             self.hand_over()
         self.exposed = self._gathers.seconds + self._scatters.seconds - before
-        return loss.values
+        return loss
 
 
 class Timed:
@@ -74,6 +98,7 @@ class Timed:
 
     def __init__(self, send: Callable[..., Any]) -> None:
         self.seconds = 0.0
+        self.hear: Callable[[Tensor], None] = _deaf  # what is to be sent
         self._send = send
 
     def allocate(self, size: Sequence[int], *, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -82,10 +107,15 @@ class Timed:
 
     def __call__(self, output_tensor: Tensor, input_tensor: Tensor, **how: Any) -> Any:
         """Send it; torch waits here, unless it asked to do so later."""
+        self.hear(input_tensor)
         begin = time.perf_counter()
         work = self._send(output_tensor, input_tensor, **how)
         self.seconds += time.perf_counter() - begin
         return work
+
+
+def _deaf(whole: Tensor) -> None:
+    """Nobody listens."""
 
 
 def _no_view(module: nn.Module, inputs: Any, output: Any) -> Any:

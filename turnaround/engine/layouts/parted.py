@@ -10,6 +10,7 @@ the whole: scores, checkpoints and the norm of the gradients gather it.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import math
@@ -22,8 +23,10 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Replicate
 
 from turnaround import spec
+from turnaround.engine import noise
 from turnaround.engine.layouts import base
 from turnaround.engine.layouts.grid import Grid
+from turnaround.engine.metrics import Mean
 from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
 
@@ -77,6 +80,24 @@ class Parted(base.Layout):
         """Ranks that hold parts of one replica's layers read the same."""
         return self.grid.readers.rank, self.grid.readers.size
 
+    def hears(self, pieces: int) -> float | None:
+        """This reader's first micro-batch."""
+        share = pieces * self.grid.readers.size
+        return 1 / share if share > 1 else None
+
+    @contextlib.contextmanager
+    def listening(self, model: nn.Module) -> Iterator[list[Tensor]]:
+        """Each rank hears its parts, and what several hold counts once."""
+        learnt = {name: p for name, p in self._spread.items() if p.requires_grad}
+        shares = [
+            share
+            for p, share in zip(self._spread.values(), self._shares.tolist(), strict=True)
+            if p.requires_grad
+        ]
+        with noise.firsts(learnt.values(), _local_gradient) as squares:
+            yield squares
+        squares[:] = [found * share for found, share in zip(squares, shares, strict=True)]
+
     @torch.no_grad()
     def hand_over(self) -> None:
         """Give torch's distributed gradients to the optimizer, as plain tensors."""
@@ -85,12 +106,12 @@ class Parted(base.Layout):
             if mine is not spread:
                 mine.grad, spread.grad = _local_gradient(spread), None
 
-    def sum(self, values: Tensor) -> Tensor:
+    def sum(self, loss: Mean) -> Mean:
         """The sum over all that read different examples; the norm travels along."""
-        copies = self.grid.size("tensor")
+        values, copies = loss.values, self.grid.size("tensor")
         both = self.world.sum(torch.cat((values / copies, self._square().to(values)[None])))
         self._norm = both[-1].sqrt()
-        return both[:-1]
+        return Mean(both[:-1])
 
     def norm(self, gradients: list[Tensor]) -> Tensor:
         """The global norm as of the last `sum`, and scaled since as one gradient was.

@@ -25,6 +25,7 @@ from turnaround import spec
 from turnaround.engine.layouts import base, blocks
 from turnaround.engine.layouts.parted import Parted
 from turnaround.engine.layouts.stages import Stage, boundaries, owners, probe, shared_out
+from turnaround.engine.metrics import Mean
 from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
 from turnaround.errors import RecipeError
@@ -62,7 +63,7 @@ class Layout(Parted):
         """This stage's parameters, by their names in the recipe's model."""
         return {self._names[id(p)][0]: p for p in model.parameters()}
 
-    def gradients(self, model: nn.Module, forward: base.Forward, last: bool) -> Tensor:
+    def gradients(self, model: nn.Module, forward: base.Forward, last: bool) -> Mean:
         """Keep the micro-batch; with a step's last all go through. The last stage has losses."""
         assert isinstance(model, Stage)  # `cut` made it
         self._waiting.append(forward)
@@ -73,7 +74,7 @@ class Layout(Parted):
             self._run(model, waiting)
             self.exposed = self._add_up()
             losses += sum(model.losses)
-        return losses
+        return Mean(losses)
 
     def tensors(self, model: nn.Module) -> dict[str, Tensor]:
         """This stage's parameters and buffers, by their names in the recipe's model."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from turnaround.engine.layouts.base import Layout
+from turnaround.engine.metrics import Mean
 from turnaround.engine.optim import Scale
 from turnaround.engine.pace import Progress
 from turnaround.engine.service.first import Caller, First
@@ -80,7 +81,7 @@ class Update(sync.Update):
         mine = None if self._waited(self.delay()) else self._computed(gradients)
         if self.caller:
             gradient = None if mine is None else self._flat()
-            loss = [0.0, 0.0] if mine is None else mine.tolist()
+            loss = [0.0, 0.0] if mine is None else [*mine.pair]
             told = {"stop": self._wish, "seconds": self._seconds}
             self.caller.send(self.steps, gradient, loss=loss, **told)
         self.advance(self._take(), seen, rate)
@@ -126,8 +127,8 @@ class Update(sync.Update):
         over = self.caller.wait(self.steps, seconds) if self.caller else False
         return bool(self.group.share(over))
 
-    def _computed(self, gradients: Gradients) -> Tensor | None:
-        """The loss's (sum, count), with the gradients in place; none when it was too late."""
+    def _computed(self, gradients: Gradients) -> Mean | None:
+        """The loss, with its gradients in place; none when it was too late."""
         self._learning = True
         try:
             return gradients()
@@ -144,8 +145,8 @@ class Update(sync.Update):
         return torch.cat([_gradient(p).flatten() for p in self._parameters])
 
     @torch.no_grad()
-    def _take(self) -> Tensor:
-        """The step's gradients into the parameters; its loss's (sum, count)."""
+    def _take(self) -> Mean:
+        """The step's gradients into the parameters; its loss."""
         like, device = self._parameters[0], self.world.device
         flat = torch.empty(
             sum(p.numel() for p in self._parameters), dtype=like.dtype, device=device
@@ -161,7 +162,7 @@ class Update(sync.Update):
         sizes = [parameter.numel() for parameter in self._parameters]
         for parameter, part in zip(self._parameters, torch.split(flat, sizes), strict=True):
             parameter.grad = _gradient(parameter).copy_(part.view_as(parameter))
-        return torch.tensor(self._word["loss"], dtype=torch.float64, device=device)
+        return Mean(torch.tensor(self._word["loss"], dtype=torch.float64, device=device))
 
     @functools.cached_property
     def _parameters(self) -> list[nn.Parameter]:

@@ -83,9 +83,9 @@ class Update(sync.Update):
             self._ask({"op": "pull", "pull": True})
         self.pause()
         loss = gradients()
-        norm = functools.cache(functools.partial(self.scale.norm, loss[1]))
-        seen(loss, norm)
-        self.scale(loss[1], norm)
+        self.scale.begin(loss)
+        seen(loss)
+        self.scale()
         self._add()
         if self.steps % self.every == 0:
             self._push(rate)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +23,7 @@ from torch.nn import Parameter
 from torch.optim import SGD, Optimizer
 
 from turnaround.engine.layouts.base import Layout
+from turnaround.engine.metrics import Mean
 from turnaround.engine.optim import Scale
 from turnaround.engine.pace import Progress
 from turnaround.engine.updates import sync
@@ -62,7 +62,7 @@ class Update(sync.Update):
             self._spread(tensor.data)
         self._outer = [Parameter(p.detach().clone()) for p in self._mine]
         lr, momentum = self.settings.outer_lr, self.settings.outer_momentum
-        self._step = SGD(self._outer, lr, momentum, nesterov=momentum > 0)
+        self._outward = SGD(self._outer, lr, momentum, nesterov=momentum > 0)
 
     @staticmethod
     def reader(world: World, layout: Layout) -> tuple[int, int]:
@@ -74,13 +74,12 @@ class Update(sync.Update):
         self.pause()
         loss = gradients()
         self.age += 1
-        self.since += loss
+        self.since += loss.values
         with self.waiting():
             total = self._total() if self.age == self.every else None
-        told = loss if total is None else total - self.since + loss
-        norm = functools.cache(functools.partial(self.scale.norm, loss[1]))
-        seen(told, norm)  # what the other groups have seen is heard of when they agree
-        self.scale(loss[1], norm)
+        self.scale.begin(loss)  # what the other groups have seen is heard of when they agree:
+        seen(loss if total is None else Mean(total - self.since + loss.values))
+        self.scale()
         self.move(rate)
         if total is not None:
             self._meet(total)
@@ -98,14 +97,14 @@ class Update(sync.Update):
             return
         mine, outer = _copies(self._mine), _copies(self._outer)
         age, since = self.age, self.since.clone()
-        momenta = copy.deepcopy(self._step.state_dict())
+        momenta = copy.deepcopy(self._outward.state_dict())
         self._meet(self._total())
         try:
             yield
         finally:
             _put(self._mine, mine)
             _put(self._outer, outer)
-            self._step.load_state_dict(momenta)
+            self._outward.load_state_dict(momenta)
             self.age, self.since = age, since
 
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -163,7 +162,7 @@ class Update(sync.Update):
         sizes = [outer.numel() for outer in self._outer]
         for outer, change in zip(self._outer, torch.split(mean, sizes), strict=True):
             outer.grad = change.view_as(outer)
-        self._step.step()
+        self._outward.step()
         _put(self._mine, list(self._outer))
         self.age = 0
         self.since.zero_()
@@ -193,7 +192,7 @@ class Update(sync.Update):
     def _outer_state(self) -> dict[str, dict[str, Any]]:
         """The outer parameters and their momenta, by name."""
         names = self.layout.parameters(self.model)
-        momenta = self._step.state_dict()["state"]
+        momenta = self._outward.state_dict()["state"]
         parts = {
             name: {"outer": outer.detach(), **momenta.get(i, {})}
             for i, (name, outer) in enumerate(zip(names, self._outer, strict=True))
@@ -206,8 +205,8 @@ class Update(sync.Update):
         momenta = {
             i: {k: v for k, v in part.items() if k != "outer"} for i, part in enumerate(parts)
         }
-        groups = self._step.state_dict()["param_groups"]
-        self._step.load_state_dict({"state": momenta, "param_groups": groups})
+        groups = self._outward.state_dict()["param_groups"]
+        self._outward.load_state_dict({"state": momenta, "param_groups": groups})
 
 
 def share(world: World, layout: Layout) -> tuple[int, int]:

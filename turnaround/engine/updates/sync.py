@@ -11,7 +11,6 @@ The base of every other update, and complete: one group. Another overrides what 
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -22,14 +21,14 @@ from torch.optim import Optimizer
 
 from turnaround.engine.compress import KINDS, Compressed
 from turnaround.engine.layouts.base import Layout
-from turnaround.engine.optim import Scale
+from turnaround.engine.metrics import Mean
+from turnaround.engine.optim import Scale, bare
 from turnaround.engine.pace import Progress
-from turnaround.engine.report import Norm
 from turnaround.engine.world import World, number
 from turnaround.spec import Plan
 
-Gradients = Callable[[], Tensor]  # of the whole batch's summed loss, into .grad; its (sum, count)
-Seen = Callable[[Tensor, Norm], None]  # hears of loss and gradient norm before anything moves
+Gradients = Callable[[], Mean]  # of the whole batch's loss, into .grad; the loss
+Seen = Callable[[Mean], None]  # hears of the loss before anything moves
 
 
 class Update:
@@ -55,6 +54,7 @@ class Update:
         self.optimizer = optimizer
         self.scale = scale
         self.steps = 0  # of this attempt
+        self._step = bare(optimizer)
         self._key = (plan.seed, world.ranks[world.rank])
         if self.settings.compress != "none":
             self.exact = False
@@ -74,22 +74,18 @@ class Update:
         self.pause()
         self.advance(gradients(), seen, rate)
 
-    def advance(self, loss: Tensor, seen: Seen, rate: float) -> None:
-        """Along the gradients that are there, of a loss of that (sum, count)."""
-        norm = functools.cache(functools.partial(self.scale.norm, loss[1]))
-        seen(loss, norm)
-        self.scale(loss[1], norm)
+    def advance(self, loss: Mean, seen: Seen, rate: float) -> None:
+        """Along the gradients that are there, of this loss."""
+        self.scale.begin(loss)
+        seen(loss)
+        self.scale()
         self.move(rate)
 
     def move(self, rate: float) -> None:
         """One step of the optimizer."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
-
-    def norm(self) -> Tensor:
-        """Of the gradients as the last step left them: finite, or the parameters are not either."""
-        return self.scale.norm(1.0)
+        self._step()
 
     def pause(self) -> None:
         """Wait a while, where a straggler is to be played."""

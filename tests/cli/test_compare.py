@@ -1,0 +1,49 @@
+"""`turnaround compare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.projects import make_project
+from tests.sweeps import Night, asked, bowl
+from turnaround.journal import Journal
+from turnaround.spec import Plan
+
+
+def noisy(plan: Plan, step: int) -> float:
+    return bowl(plan, step) + plan.seed / 10
+
+
+@pytest.fixture
+def night(tmp_path: Path, journal: Journal) -> Night:
+    """Two settings of three seeds."""
+    project = make_project(tmp_path / "project")
+    question = asked(project, journal.root, "optim.lr=0.1,0.2", seeds=3)
+    night = Night.of(question, journal.root, noisy)
+    night.drive()
+    return night
+
+
+def test_settings_that_differ_and_intervals_over_seeds(ask, night: Night) -> None:
+    first, last = night.hand.submitted[0], night.hand.submitted[-1]
+    told = ask("compare", first, last)
+    assert told.code == 0
+    lines = [line.split() for line in told.out.splitlines()]
+    assert lines[0] == ["differs", "lr=0.1", "(3", "seeds)", "lr=0.2", "(3", "seeds)"]
+    assert lines[1] == ["optim.lr", "0.1", "0.2"]
+    assert "+0.301 ± " in told.out
+    assert "paired" in told.out
+
+
+def test_a_sweep_stands_for_its_best(ask, night: Night) -> None:
+    told = json.loads(ask("compare", night.sweep, "--json").out)
+    assert [len(one["runs"]) for one in told["sides"]] == [3, 3]
+    assert told["scores"]["valid/loss"]["verdicts"][0]["paired"]
+
+
+def test_one_thing_is_nothing_to_compare(ask, night: Night) -> None:
+    told = ask("compare", night.hand.submitted[0])
+    assert (told.code, "is 1 thing to compare" in told.err) == (2, True)

@@ -1,0 +1,187 @@
+"""`turnaround sweep`: refusals in this process, and whole sweeps on a real pool."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.projects import TWO, make_project
+from turnaround.journal import Journal, Run
+from turnaround.launch.pool import Pool
+from turnaround.spec import Status
+from turnaround.sweep import start
+
+WORDS = ["recipe=steady", "data.batch=16", "budget.steps=40", "evaluate.every=20"]
+WORDS += ["cluster.device=cpu", "cluster.threads=1"]
+LR = "optim.lr=tag(log,interval(0.01,1))"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    made = make_project(tmp_path / "project")
+    monkeypatch.chdir(made)
+    return made
+
+
+# ── refusals ──
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["optim.lr=0.1"], "nothing to try"),
+        ([LR], "sweep=grid tries every value"),
+        (["optim.lr=0.1,x"], "optim.lr=x does not fit"),
+        ([LR, "sweep=tpe", "--for", "0s"], "--for 0s is no length of time"),
+        ([LR, "sweep=tpe", "--for", "3s"], "over as soon as it begins"),
+        ([LR, "sweep=tpe", "--by", "2020-01-01"], "is over already"),
+        ([LR, "sweep=tpe", "--budget", "0dev-hours"], "buys nothing"),
+        (["optim.lr=0.1,1", "--for", "8h"], "sweep=grid tries everything"),
+        ([LR, "sweep=asha", "budget.steps=null", "budget.time=9s"], "a budget of time alone"),
+        (["optim.lr=0.1,1", "--add", "3"], "belong to --resume"),
+        (["--resume", "sweep-x"], "not in the journal"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_exit_code_2(ask, project, words, said) -> None:
+    words = words if "--resume" in words else [*WORDS, *words]
+    told = ask("sweep", *words)
+    assert told.code == 2
+    assert said in told.err
+    assert "→" in told.err
+    assert "Traceback" not in told.err
+
+
+def test_a_run_is_no_sweep(ask, project, submit) -> None:
+    submit("seq2seq-aaaaa", Status.STOPPED)
+    told = ask("sweep", "--resume", "seq2seq-aaaaa")
+    assert (told.code, "is a run and no sweep" in told.err) == (2, True)
+
+
+# ── on a pool ──
+
+
+@pytest.fixture(scope="module")
+def pool(home: Path) -> Pool:
+    """The pool of this test run; its end is told to it by tests/conftest.py."""
+    pool = Pool(home)
+    pool.ensure(print, TWO)
+    return pool
+
+
+def turnaround(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "turnaround", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
+
+
+def newest(journal: Journal) -> Run:
+    return journal.runs('tags LIKE \'%"kind": "sweep"%\'', limit=1)[0]
+
+
+def trials(journal: Journal, sweep: str) -> list[Run]:
+    return journal.runs("tags LIKE ?", [f'%"sweep": "{sweep}"%'])
+
+
+def until(ready: object, patience: float = 60.0) -> None:
+    deadline = time.monotonic() + patience
+    while not ready():  # type: ignore[operator]  # a function
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(180)
+def test_a_sweep_runs_on_the_pool_and_its_trials_hang_below_it_in_mlflow(
+    pool: Pool, project: Path
+) -> None:
+    done = turnaround("sweep", *WORDS, "optim.lr=0.01,0.1", "--name", "rates", "--tag", "team=a")
+    assert done.returncode == 0, done.stderr
+    assert "winner      trial 1: lr=0.1" in done.stdout
+    row = newest(pool.journal)
+    assert (row.status, row.name, row.tags["team"]) == (Status.SUCCEEDED, "rates", "a")
+    found = trials(pool.journal, row.id)
+    assert sorted(run.name or "" for run in found) == ["lr=0.01", "lr=0.1"]
+    until(lambda: all(pool.journal.run(run.id).recorded for run in [row, *found]))
+    with closing(sqlite3.connect(project / "mlflow.db")) as db:
+        tags = "SELECT value FROM tags WHERE key=? GROUP BY value"
+        parents = [value for (value,) in db.execute(tags, ["mlflow.parentRunId"])]
+        ours = "SELECT run_uuid FROM tags WHERE key='turnaround.run' AND value=?"
+        assert parents == [db.execute(ours, [row.id]).fetchone()[0]]
+    again = turnaround("sweep", *WORDS, "optim.lr=0.01,0.1")
+    assert "2 runs were known" in again.stdout
+    until(lambda: start.driver(pool.journal, newest(pool.journal).id) is None)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_sweep_whose_driver_and_command_line_are_killed_goes_on_exactly(
+    pool: Pool, project: Path
+) -> None:
+    words = [*WORDS, "tracking=none", LR, "sweep=asha", "sweep.trials=12", "budget.steps=90"]
+    command = [sys.executable, "-m", "turnaround", "sweep", *words, "evaluate.every=10"]
+    before = {run.id for run in pool.journal.runs()}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        until(lambda: len({run.id for run in pool.journal.runs()} - before) >= 5)
+        sweep = newest(pool.journal).id
+        process.kill()
+    driver = start.driver(pool.journal, sweep)
+    assert driver
+    os.kill(driver, signal.SIGKILL)
+    done = turnaround("sweep", "--resume", sweep)
+    assert done.returncode == 0, done.stderr
+    assert "of 12 trials trained" in done.stdout
+    found = trials(pool.journal, sweep)
+    assert len(found) == len({run.tags["trial"] for run in found}) == 12
+    assert all(run.status in (Status.SUCCEEDED, Status.STOPPED) for run in found)
+    until(lambda: start.driver(pool.journal, sweep) is None)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_promoted_run_equals_one_that_never_paused(pool: Pool, project: Path) -> None:
+    words = [*WORDS, "tracking=none", "budget.steps=90", "evaluate.every=10"]
+    done = turnaround("sweep", *words, LR, "sweep=asha", "sweep.trials=4", "--json")
+    assert done.returncode == 0, done.stderr
+    sweep = newest(pool.journal)
+    whole = next(r for r in trials(pool.journal, sweep.id) if r.status is Status.SUCCEEDED)
+    assert whole.attempt == 3
+    lr = pool.journal.plan(whole.id).optim.lr
+    alone = turnaround("run", *words, f"optim.lr={lr!r}", "--again", "--json")
+    assert alone.returncode == 0, alone.stderr
+    other = pool.journal.runs("recipe='steady'", limit=1)[0]
+    assert other.id != whole.id
+    assert other.summary["values"] == whole.summary["values"]
+    until(lambda: start.driver(pool.journal, sweep.id) is None)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_ctrl_c_without_a_terminal_saves_and_stops_and_resume_goes_on(
+    pool: Pool, project: Path
+) -> None:
+    words = [*WORDS, "tracking=none", "recipe.pause=0.02", "optim.lr=0.01,0.1", "budget.steps=200"]
+    command = [sys.executable, "-m", "turnaround", "sweep", *words]
+    before = {run.id for run in pool.journal.runs()}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        until(lambda: len({run.id for run in pool.journal.runs()} - before) >= 3)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    sweep = newest(pool.journal)
+    assert sweep.status is Status.STOPPED
+    assert {run.status for run in trials(pool.journal, sweep.id)} == {Status.STOPPED}
+    until(lambda: start.driver(pool.journal, sweep.id) is None)
+    assert turnaround("sweep", "--resume", sweep.id).returncode == 0
+    assert {run.status for run in trials(pool.journal, sweep.id)} == {Status.SUCCEEDED}
+    until(lambda: start.driver(pool.journal, sweep.id) is None)

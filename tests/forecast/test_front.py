@@ -1,0 +1,93 @@
+"""Points and prices: what a batch and a number of devices would come to."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from turnaround.forecast.front import Known, best, front, point, undominated
+from turnaround.forecast.guess import Interval
+from turnaround.forecast.throughput import Law
+
+FREE = Law(0.0, 0.001, 0.0, 0.0, 0.0, 0.0, overlap=1.0)  # 1 ms an example, and nothing besides
+REAL = Law(0.004, 0.001, 0.003, 0.001, 0.02, 0.01, overlap=2.0)
+KNOWN = Known(batch=32, steps=1000, scale=Interval(80, 96, 120), lr=0.1)
+
+
+def test_steps_and_examples_follow_the_hyperbola() -> None:
+    least = KNOWN.steps / (1 + 96 / 32)
+    for batch in (1, 8, 32, 96, 1000, 100_000):
+        steps = KNOWN.needed(batch, 96)
+        examples, fewest = batch * steps, 96 * least
+        assert (steps / least - 1) * (examples / fewest - 1) == pytest.approx(1)
+    assert KNOWN.needed(96, 96) == pytest.approx(2 * least)
+    assert KNOWN.needed(1e12, 96) * KNOWN.ceiling == pytest.approx(KNOWN.steps)
+
+
+def test_the_learning_rate_follows_the_batch() -> None:
+    assert KNOWN.rate(32) == pytest.approx(0.1)
+    assert KNOWN.rate(96) == pytest.approx(0.2)
+    assert KNOWN.rate(10**9) == pytest.approx(0.4)
+    adam = Known(32, 1000, KNOWN.scale, 0.1, "adam")
+    assert adam.rate(96) == pytest.approx(0.1 * math.sqrt(2))
+
+
+def test_without_overheads_the_smallest_batch_on_all_devices_is_best() -> None:
+    points = front(KNOWN, FREE, [1, 2, 4, 8], [32, 64, 128, 256])
+    assert points == [point(KNOWN, FREE, 8, 32)]
+
+
+def test_with_overheads_who_wants_to_be_faster_pays_more() -> None:
+    points = front(KNOWN, REAL, [1, 2, 4, 8], [32, 64, 128, 256])
+    assert len(points) > 3
+    assert [p.devices for p in points] == sorted((p.devices for p in points), reverse=True)
+
+
+def test_a_point_that_is_beaten_in_both_is_not_on_the_front() -> None:
+    points = [point(KNOWN, REAL, d, b) for d in (1, 2, 4) for b in (32, 64, 512)]
+    kept = undominated(points)
+    for one in points:
+        beaten = any(
+            other.seconds.middle <= one.seconds.middle
+            and other.device_seconds <= one.device_seconds
+            and other != one
+            for other in points
+        )
+        assert (one in kept) != beaten
+
+
+def test_what_does_not_fit_is_accumulated() -> None:
+    large = point(KNOWN, REAL, 2, 256, most=32)
+    assert large.accumulate == 4
+    assert "update.accumulate=4 layout=ddp layout.replicate=2" in large.words("ddp", "replicate")
+    whole = point(KNOWN, REAL, 2, 256)
+    assert whole.accumulate == 1
+    assert whole.seconds.middle < large.seconds.middle
+
+
+def test_the_best_is_the_cheapest_of_the_nearly_fastest() -> None:
+    points = front(KNOWN, REAL, [1, 2, 4, 8], [32, 64, 128, 256, 512])
+    chosen = best(points)
+    assert chosen is not None
+    assert chosen.seconds.middle <= 1.05 * points[0].seconds.middle
+    cheap = best(points, cost=points[-1].device_seconds * 1.01)
+    assert cheap == points[-1]
+    assert best(points, cost=0.001) is None
+
+
+def test_a_deadline_takes_the_cheapest_that_surely_meets_it() -> None:
+    points = front(KNOWN, REAL, [1, 2, 4, 8], [32, 64, 128, 256, 512])
+    limit = points[1].seconds.high
+    chosen = best(points, within=limit)
+    assert chosen is not None
+    assert chosen.seconds.high <= limit
+    cheaper = [p for p in points if p.device_seconds < chosen.device_seconds]
+    assert all(p.seconds.high > limit for p in cheaper)
+    assert best(points, within=0.001) is None
+
+
+def test_an_uncertain_noise_scale_widens_what_is_far_from_what_was_run() -> None:
+    here, far = point(KNOWN, FREE, 1, 32).seconds, point(KNOWN, FREE, 1, 512).seconds
+    assert here.high / here.low == pytest.approx(1.1 / 0.9)
+    assert far.high / far.low > 1.5

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import torch
+
+from turnaround.nn.sentences import END, PAD, START, encoded, prefix, subwords, words
+
+TEXTS = ["Le chat dort.", "L'ami du chat dort."] * 3
+
+
+def test_the_prefix_is_all_that_was_written_before() -> None:
+    targets = torch.tensor([[5, 6, 7, END], [8, END, PAD, PAD]])
+    assert prefix(targets).tolist() == [[START, 5, 6, 7], [START, 8, PAD, PAD]]
+
+
+def test_there_is_a_place_to_predict_from_for_every_target() -> None:
+    targets = torch.tensor([[5, 6, END, PAD], [8, END, PAD, PAD], [END, PAD, PAD, PAD]])
+    assert (prefix(targets) != PAD).tolist() == (targets != PAD).tolist()
+
+
+def test_a_text_is_its_tokens_joined() -> None:
+    for learn in (words, subwords):
+        tokenizer = learn(TEXTS, most=400, least=1)
+        tokens = encoded(tokenizer, TEXTS[1])
+        assert tokens[-1] == END
+        assert tokenizer.decode(tokens[:-1].tolist()) == TEXTS[1]
+
+
+def test_a_word_that_was_not_seen_is_unknown_but_its_bytes_are_not() -> None:
+    text = "Le lion dort."
+    assert words(TEXTS, 400, 1).decode(encoded(words(TEXTS, 400, 1), text).tolist()) != text
+    assert subwords(TEXTS, 400, 1).decode(encoded(subwords(TEXTS, 400, 1), text).tolist()) == text

@@ -1,0 +1,195 @@
+"""Decisions of the driver, with runs that answer at once."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.sweeps import Night, asked, bowl
+from turnaround.journal import Journal
+from turnaround.spec import Plan, Status
+from turnaround.sweep.question import Window, read, save
+from turnaround.sweep.window import LEAVE
+
+LR = "optim.lr=tag(log,interval(0.001,1))"
+
+
+def test_a_grid_is_tried_once_and_its_best_wins(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, "optim.lr=0.001,0.01,0.1", "seed=0,1"), own)
+    driver = night.drive()
+    assert len(night.hand.submitted) == 6
+    assert len(driver.state.whole(0)) == 6
+    best = driver.state.best(0)
+    assert best is not None
+    assert best.values["optim.lr"] == 0.1
+    row = night.hand.journal.run(night.sweep)
+    assert (row.status, row.exit_code, row.reason) == (Status.SUCCEEDED, 0, "")
+    assert row.summary["values"]["valid/loss"] == best.score
+
+
+def test_a_driver_that_is_killed_at_37_of_100_repeats_nothing(project: Path, own: Path) -> None:
+    question = asked(project, own, LR, name="random", trials=100)
+    night = Night.of(question, own)
+    killed = night.drive(lambda driver: driver.state.told >= 37)
+    finished = {t.number: t.score for t in killed.state.trials.values() if not t.open}
+    again = night.drive()
+    assert len(again.state.trials) == len(night.hand.submitted) == 100
+    assert finished.items() <= {t.number: t.score for t in again.state.trials.values()}.items()
+    once = Night.of(question, own, score=lambda plan, step: bowl(plan, step)).drive()
+    assert [t.values for t in once.state.trials.values()] == [
+        t.values for t in again.state.trials.values()
+    ]
+
+
+def test_a_crash_between_sending_and_writing_down_sends_none_twice(
+    project: Path, own: Path
+) -> None:
+    night = Night.of(asked(project, own, LR, name="asha", trials=9), own)
+    night.drive(lambda driver: driver.state.told >= 3)
+    events = own / "runs" / night.sweep / "events.jsonl"
+    lines = events.read_text().splitlines(keepends=True)
+    last = max(i for i, line in enumerate(lines) if '"kind": "sent"' in line)
+    events.write_text("".join(lines[:last]))
+    night.drive()
+    tags = Counter(
+        (run.tags["trial"], run.tags["sweep"])
+        for run in Journal(own).runs("tags LIKE '%\"trial\"%'")
+    )
+    assert set(tags.values()) == {1}
+
+
+def test_what_was_answered_before_is_not_run_again(project: Path, own: Path) -> None:
+    question = asked(project, own, "optim.lr=0.001,0.01,0.1")
+    Night.of(question, own).drive()
+    second = Night.of(question, own)
+    driver = second.drive()
+    assert second.hand.submitted == []
+    assert all(sent.known for t in driver.state.trials.values() for sent in t.sent.values())
+
+
+def test_seeds_are_averaged(project: Path, own: Path) -> None:
+    night = Night.of(
+        asked(project, own, "optim.lr=0.1,0.01", seeds=3),
+        own,
+        score=lambda plan, step: plan.seed + bowl(plan, step),
+    )
+    driver = night.drive()
+    best = driver.state.best(0)
+    assert best is not None
+    assert best.score is not None
+    assert math.isclose(best.score, 1 + 1 / 90)
+    assert best.result is not None
+    assert len(best.result.scores) == 3
+
+
+def test_a_score_that_is_not_finite_is_the_worst(project: Path, own: Path) -> None:
+    def score(plan: Plan, step: int) -> float:
+        return math.nan if plan.optim.lr > 0.05 else bowl(plan, step)
+
+    driver = Night.of(asked(project, own, "optim.lr=0.001,0.01,0.1"), own, score).drive()
+    best = driver.state.best(0)
+    assert best is not None
+    assert best.values["optim.lr"] == 0.01
+    lost = driver.state.trials[2]
+    assert lost.failed
+    assert lost.result is not None
+    assert lost.result.reason == "loss is nan"
+
+
+def test_when_every_trial_fails_alike_the_sweep_says_so_and_stops(project: Path, own: Path) -> None:
+    def score(plan: Plan, step: int) -> float:
+        raise ArithmeticError("a bug in the recipe")
+
+    night = Night.of(asked(project, own, LR, name="random", trials=50), own, score)
+    driver = night.driver()
+    reasons = []
+    for _ in range(20):
+        if why := driver.tick():
+            reasons.append(why)
+            break
+        night.hand.work(night.hand.now + 1)
+    assert reasons == ["every trial failed alike: a bug in the recipe"]
+    assert len(night.hand.submitted) < 10
+
+
+def test_one_trial_that_fails_is_marked_and_the_others_go_on(project: Path, own: Path) -> None:
+    def score(plan: Plan, step: int) -> float:
+        if plan.optim.lr == 0.01:
+            raise ArithmeticError("boom")
+        return bowl(plan, step)
+
+    driver = Night.of(asked(project, own, "optim.lr=0.001,0.01,0.1"), own, score).drive()
+    assert [t.failed for t in driver.state.trials.values()] == [False, True, False]
+
+
+# ── successive halving ──
+
+
+def test_asha_promotes_the_best_third_and_goes_on_from_their_checkpoints(
+    project: Path, own: Path
+) -> None:
+    night = Night.of(asked(project, own, LR, name="asha", trials=27, sampler="random"), own)
+    driver = night.drive()
+    assert driver.steps == [9, 27, None]
+    reached = Counter(max(t.results) for t in driver.state.trials.values())
+    assert reached[2] >= 1
+    assert reached[0] >= 27 * 0.5
+    assert len(night.hand.submitted) == 27
+    assert len(night.hand.resumed) == reached[1] + 2 * reached[2]
+    best = driver.state.best(2)
+    assert best is not None
+    assert 2 in best.results
+
+
+def test_a_failed_trial_is_never_promoted(project: Path, own: Path) -> None:
+    def score(plan: Plan, step: int) -> float:
+        if plan.optim.lr > 0.05:
+            raise ArithmeticError(f"boom {plan.optim.lr}")
+        return bowl(plan, step)
+
+    driver = Night.of(asked(project, own, LR, name="asha", trials=18), own, score).drive()
+    lost = [t for t in driver.state.trials.values() if t.failed]
+    assert lost
+    assert all(t.rung == 0 for t in lost)
+    assert driver.state.whole(driver.top)
+
+
+# ── windows ──
+
+
+def window(project: Path, own: Path, seconds: float, **settings: Any) -> Night:
+    night = Night.of(asked(project, own, LR, **settings), own)
+    folder = own / "runs" / night.sweep
+    end = Window(end=night.hand.now + seconds)
+    save(replace(read(folder), window=end), folder)
+    return night
+
+
+def test_a_window_ends_with_a_trained_winner_and_is_not_overrun(project: Path, own: Path) -> None:
+    night = window(project, own, LEAVE + 5.0, name="tpe")
+    begin = night.hand.now
+    driver = night.drive()
+    assert night.hand.now <= begin + LEAVE + 5.0
+    assert 6 <= len(driver.state.whole(0)) <= 11
+    assert not driver.state.open()
+
+
+def test_asha_in_a_window_gives_up_breadth_for_depth(project: Path, own: Path) -> None:
+    night = window(project, own, LEAVE + 3.0, name="asha")
+    begin = night.hand.now
+    driver = night.drive()
+    assert night.hand.now <= begin + LEAVE + 3.0
+    assert driver.state.whole(driver.top)
+    assert len(driver.state.trials) > 4
+
+
+def test_device_hours_are_not_overspent(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, LR, name="random"), own)
+    folder = own / "runs" / night.sweep
+    save(replace(read(folder), window=Window(device_seconds=5.0)), folder)
+    driver = night.drive()
+    assert driver.spent() <= 5.0
+    assert 3 <= len(driver.state.whole(0)) <= 5

@@ -1,0 +1,72 @@
+"""What is told about a sweep, and its pages."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.sweeps import Night, asked, bowl
+from turnaround.spec import Plan
+from turnaround.sweep import pages, picture, report
+
+LR = "optim.lr=tag(log,interval(0.001,1))"
+
+
+def some(plan: Plan, step: int) -> float:
+    if plan.optim.lr > 0.3:
+        raise ArithmeticError("<too> | steep")
+    return bowl(plan, step)
+
+
+def test_a_report_names_the_winner_its_words_and_what_was_not_done(
+    project: Path, own: Path
+) -> None:
+    night = Night.of(asked(project, own, LR, name="asha", trials=12), own, some)
+    night.drive()
+    found = report.made(night.hand.journal, night.sweep)
+    winner = found.winner
+    assert winner is not None
+    assert winner.status == "trained"
+    assert winner.score == min(n.score for n in found.lines if n.status == "trained" and n.score)
+    assert shlex.split(winner.command)[:3] == ["turnaround", "run", "recipe=steady"]
+    assert f"optim.lr={winner.values['optim.lr']}" in winner.command
+    assert {line.status for line in found.undone} <= {"paused", "FAILED"}
+    assert all(line.reason for line in found.lines if line.status == "FAILED")
+    assert re.match(r"\d+ of 12 trials trained, ", found.headline)
+    assert found.alone is not None
+
+
+def test_pages_hold_curves_and_survive_strange_words(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, LR, name="random", trials=12), own, some)
+    night.drive()
+    found = report.made(night.hand.journal, night.sweep)
+    page = pages.write(found, own / "report")
+    html, text = page.read_text(), (own / "report" / "report.md").read_text()
+    assert html.count("<svg") == 3
+    assert "&lt;too&gt; | steep" in html
+    assert "<too> \\| steep" in text
+    for name in ("curves", "progress", "optim-lr"):
+        assert f"{name}.svg" in text
+        ElementTree.parse(own / "report" / f"{name}.svg")
+
+
+def test_a_sweep_without_results_has_a_report_too(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, "optim.lr=0.1,1"), own)
+    found = report.made(night.hand.journal, night.sweep)
+    assert found.winner is None
+    assert found.headline == "0 of 2 trials trained, 2 not run"
+    assert pages.write(found, own / "report").exists()
+
+
+def test_pictures_bear_what_cannot_be_drawn() -> None:
+    nan = float("nan")
+    for svg in (
+        picture.curves({"a": [(1, nan)], "b": []}, set(), "x"),
+        picture.curves({"a": [(1, 2.0)]}, {"a"}, "x"),
+        picture.scatter([], "x", "y", log=True),
+        picture.scatter([(0.0, 1.0, True)], "x", "y", log=True),
+        picture.progress([(1, 2.0, 2.0), (2, nan, 2.0)], "x"),
+    ):
+        ElementTree.fromstring(svg)

@@ -1,0 +1,23 @@
+"""One setting of which a sweep tries several values; plain data, which crosses to its driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One setting that takes several values: those listed, or any from `low` to `high`."""
+
+    key: str
+    values: list[Any] = field(default_factory=list)
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False  # as likely between 0.001 and 0.01 as between 0.01 and 0.1
+    integer: bool = False
+
+    @property
+    def listed(self) -> bool:
+        """It has finitely many values, which are named."""
+        return bool(self.values)

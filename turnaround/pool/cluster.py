@@ -1,0 +1,241 @@
+"""The machines of a Ray cluster, an agent on each, and what they say of their gangs.
+
+    cluster = Cluster(journal, agent, wake)       # inside the scheduler's actor; looks by itself
+    cluster.machines()                            # those whose agent has answered
+    cluster.start(run, 1, plan, places)           # fork a gang, on all its machines
+    cluster.parts("lm-k3x9e/1")                   # its state by machine
+
+Whatever joins the Ray head gets an agent, pinned to it; code, and data if it is small, travel
+through Ray's object store. A machine that Ray gives up is dropped with all that was on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from turnaround.errors import LaunchError, TurnaroundError
+from turnaround.journal import Journal
+from turnaround.pool import machines as offers
+from turnaround.pool.agent import Envoy
+from turnaround.pool.gang import Placement
+from turnaround.pool.hang import Stack, told
+from turnaround.pool.machines import Machine
+from turnaround.pool.mail import Mail
+from turnaround.pool.places import Places
+from turnaround.spec import Plan
+
+log = logging.getLogger(__name__)
+_LOOK = 1.0  # seconds between looks for machines that came or went: 2 ms each
+_ANSWER = 90.0  # seconds
+_TOLD = 15.0  # seconds, where the scheduler waits for it
+_WATCH = 10.0  # seconds a daemon may say that nothing has changed
+_FIRST = 30.0  # seconds within which those that were there at first have answered
+
+
+class Cluster:
+    """Who is there, and what they are at."""
+
+    def __init__(self, journal: Journal, agent: Any, wake: Callable[[], None]) -> None:
+        self.mail = Mail(journal, self.call)
+        self._places = Places(journal.root)
+        self._wake = wake
+        self.home = ray.get_runtime_context().get_node_id()  # where the runs' folders are
+        self._agents: dict[str, Any] = {self.home: agent}
+        self._known: dict[str, Machine] = {}  # whose agent has answered
+        self._seen: set[str] = set()  # that Ray has named
+        self._said: dict[str, dict[str, Any]] = {}  # by machine: "run/attempt" → state
+        self._begun: dict[str, int] = {}  # by machine: its version since its newest gang began
+        self._guard = threading.RLock()
+        self._since = time.monotonic()
+        threading.Thread(target=self._look, daemon=True).start()
+
+    # ── what is known ──
+
+    @property
+    def heard(self) -> bool:
+        """Everybody who may know of a gang has spoken."""
+        with self._guard:
+            silent = self._seen - self._known.keys()
+            late = time.monotonic() - self._since > _FIRST
+            return self.home in self._known and (not silent or late)
+
+    def machines(self) -> list[Machine]:
+        """Those that can be given work."""
+        with self._guard:
+            return list(self._known.values())
+
+    def gangs(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The states of every gang, by "run/attempt" and machine."""
+        with self._guard:
+            found: dict[str, dict[str, dict[str, Any]]] = {}
+            for machine, gangs in self._said.items():
+                for key, state in gangs.items():
+                    found.setdefault(key, {})[machine] = state
+            return found
+
+    # ── asking ──
+
+    def call(self, machine: str, method: str, *words: Any, patience: float = _ANSWER) -> Any:
+        """What the agent of that machine answers."""
+        try:
+            agent = self._agents[machine]
+            return ray.get(getattr(agent, method).remote(*words), timeout=patience)
+        except (KeyError, ray.exceptions.RayError) as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, TurnaroundError):
+                raise cause from None
+            raise LaunchError(
+                f"the agent of {self._name(machine)} does not answer: {error!r:.200}",
+                "it is being restarted",
+            ) from error
+
+    def tell(self, key: str, request: dict[str, Any]) -> None:
+        """Every machine that has a part of the gang; LaunchError if one could not be told."""
+        run, attempt = key.rsplit("/", 1)
+        words = {**request, "run": run, "attempt": int(attempt)}
+        failed = None
+        for machine in self.gangs().get(key, {}):
+            try:
+                self.call(machine, "ask", words, patience=_TOLD)
+            except LaunchError as error:
+                failed = error
+        if failed:
+            raise failed
+
+    def stacks(self, key: str) -> dict[int, Stack]:
+        """Where each rank of the gang is."""
+        run, attempt = key.rsplit("/", 1)
+        request = {"op": "stacks", "run": run, "attempt": int(attempt)}
+        found: dict[int, Stack] = {}
+        for machine in self.gangs().get(key, {}):
+            said = self.call(machine, "ask", request, patience=_TOLD)
+            found |= {int(rank): told(**stack) for rank, stack in said.items()}
+        return dict(sorted(found.items()))
+
+    def start(self, key: str, plan: Plan, places: list[Placement]) -> None:
+        """Fork the gang, the machine of rank 0 first: it says where the ranks meet."""
+        run, attempt = key.rsplit("/", 1)
+        store = None
+        for placement in places:
+            request = {"op": "start", "run": run, "attempt": int(attempt), "size": plan.devices}
+            request |= {"placement": asdict(placement), "store": store}
+            if placement.machine != self.home:
+                name = self._name(placement.machine)
+                request["plan"] = self.mail.send(placement.machine, name, run, plan)
+            reply = self.call(placement.machine, "ask", request)
+            store = reply["store"]
+            with self._guard:
+                fresh = {"run": run, "attempt": int(attempt), "running": False, "outcome": None}
+                fresh |= {"placement": request["placement"], "codes": [], "stopping": False}
+                self._said.setdefault(placement.machine, {}).setdefault(key, fresh)
+                self._begun[placement.machine] = reply["version"]
+
+    def forget(self, key: str) -> None:
+        """Let the machines drop a gang whose end is in the journal."""
+        self.tell(key, {"op": "forget"})
+        with self._guard:
+            for gangs in self._said.values():
+                gangs.pop(key, None)
+
+    def _name(self, machine: str) -> str:
+        known = self._known.get(machine)
+        return known.address if known else machine[:8]
+
+    # ── coming and going ──
+
+    def _look(self) -> None:
+        while True:
+            try:
+                self._compare([offers.told(node) for node in _nodes() if node["Alive"]])
+            except Exception:  # the door of a thread that must not die
+                log.exception("looking for machines failed; trying again")
+            time.sleep(_LOOK)
+
+    def _compare(self, found: list[Machine]) -> None:
+        alive = {machine.id for machine in found}
+        for machine in found:
+            if machine.id not in self._seen:
+                self._seen.add(machine.id)
+                threading.Thread(target=self._attend, args=[machine], daemon=True).start()
+        for id in self._seen - alive:
+            self._drop(id)
+
+    def _drop(self, id: str) -> None:
+        with self._guard:
+            gone = self._known.pop(id, None)
+            self._seen.discard(id)
+            self._agents.pop(id, None)
+            self._said.pop(id, None)
+            self._publish()
+        log.warning("machine %s is gone", gone.address if gone else id)
+        self._wake()
+
+    def _publish(self) -> None:
+        offers.write(self._places, self.machines())
+
+    def _agent(self, machine: Machine) -> Any:
+        """The machine's own, made if need be: a detached actor that Ray restarts there."""
+        if machine.id not in self._agents:
+            pinned = NodeAffinitySchedulingStrategy(machine.id, soft=False)
+            how = {"name": f"agent-{machine.id}", "scheduling_strategy": pinned}
+            self._agents[machine.id] = lasting(Envoy, **how).remote(machine.address)
+        return self._agents[machine.id]
+
+    def _attend(self, machine: Machine) -> None:
+        """Hear from a machine, from its first word to its last."""
+        version, incarnation, heard = -1, None, dict[str, list[int]]()
+        while machine.id in self._seen:
+            try:
+                self._agent(machine)
+                request = {"op": "watch", "version": version, "timeout": _WATCH, "heard": heard}
+                said = self.call(machine.id, "ask", request)
+                heard = self._deliver(machine, said["news"])
+            except Exception as error:  # whatever it is, the machine may speak again
+                log.warning("machine %s is silent: %s", machine.address, error)
+                time.sleep(0.2)
+                continue
+            if incarnation not in (None, said["incarnation"]):
+                self._begun.pop(machine.id, None)  # its daemon is another one
+            version, incarnation = said["version"], said["incarnation"]
+            self._take(machine, said)
+
+    def _deliver(self, machine: Machine, news: dict[str, Any]) -> dict[str, list[int]]:
+        for key, new in news.items():
+            self.mail.receive(machine.id, key.rsplit("/", 1)[0], new)
+        return {key: new["upto"] for key, new in news.items()}
+
+    def _take(self, machine: Machine, said: dict[str, Any]) -> None:
+        with self._guard:
+            if machine.id not in self._seen or said["version"] < self._begun.get(machine.id, -1):
+                return  # said before it heard of its newest gang
+            gangs = {f"{gang['run']}/{gang['attempt']}": gang for gang in said["gangs"]}
+            self._said[machine.id] = gangs
+            if machine.id not in self._known:
+                self._known[machine.id] = machine
+                self._publish()
+        self._wake()
+
+
+def _nodes() -> list[dict[str, Any]]:
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's
+    return known
+
+
+def lasting(cls: type, **how: Any) -> Any:
+    """A detached actor that Ray restarts; asked for twice, there is one."""
+    return ray.remote(cls).options(
+        lifetime="detached",
+        get_if_exists=True,
+        max_restarts=-1,
+        max_concurrency=8,
+        num_cpus=0,
+        **how,
+    )

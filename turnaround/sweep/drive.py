@@ -1,0 +1,422 @@
+"""The driver of a sweep: a process of its own that asks for trials like any command line.
+
+    python -m turnaround.sweep.drive --home HOME --sweep sweep-x7k2m
+
+It is neither in the command line, which may be closed, nor in the scheduler, which serves other
+projects and interpreters and must not wait for Optuna. It remembers nothing: what it decides is
+appended to the sweep's event file before it counts, so that one that was killed is replaced by
+another, which finds the runs that were sent and sends none twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from turnaround.errors import JournalError, TurnaroundError
+from turnaround.journal import EventFile, Journal, Run
+from turnaround.launch import facts
+from turnaround.launch.pool import Pool
+from turnaround.pool.places import read_record
+from turnaround.spec import Cluster, Event, Inventory, Plan, Status
+from turnaround.sweep import outcome, pages, report
+from turnaround.sweep.question import Mark, Question, first, label, paused, planned, read
+from turnaround.sweep.rungs import furthest, ladder, promoted
+from turnaround.sweep.search import proposed
+from turnaround.sweep.start import lock
+from turnaround.sweep.state import State, Trial
+from turnaround.sweep.window import Speed, Watch, measured
+
+log = logging.getLogger(__name__)
+Clock = Callable[[], float]
+GLANCE = 0.03  # seconds between looks at the journal; a look costs 1 ms
+TEND = 2.0  # seconds between looks for the pool
+ALIKE = 3  # trials that fail with the same words before the sweep gives up
+ENDED = "every trial has ended"
+PATIENCE = 60.0  # seconds that runs have to save and stop
+
+
+class Hand(Protocol):
+    """Who carries runs out: `launch.pool.Pool`, or what stands in for it."""
+
+    def submit(self, plan: Plan, again: bool = False) -> tuple[Run, bool]:
+        """Queue the plan. (run, whether it was there already)"""
+
+    def resume(self, run: str) -> None:
+        """Queue a run that was stopped; it goes on from its checkpoint."""
+
+    def stop(self, run: str, reason: str = "") -> None:
+        """Ask the run to save and end."""
+
+    def inventory(self, cluster: Cluster) -> Inventory | None:
+        """The devices that there are."""
+
+
+class Driver:
+    """Carries a sweep on from what its events say."""
+
+    def __init__(
+        self, home: Path, sweep: str, pool: Hand | None = None, clock: Clock = time.time
+    ) -> None:
+        self.journal = Journal(home)
+        self.pool: Hand = pool or Pool(home)
+        self.sweep = sweep
+        self.clock = clock
+        self.question: Question = read(self.journal.folder(sweep))
+        self.steps = ladder(self.question)
+        self.state = State(self.question.rises)
+        self._file = EventFile(self.journal.folder(sweep))
+        for event in self.journal.events(sweep):
+            self.state.add(event)
+        self._slots = slots(self.question, self.pool)
+        past = measured(self.question, self.journal, clock()) if self.question.window else None
+        waves = math.ceil(self.question.settings.seeds / self._slots)
+        speed = Speed(self.question, self.steps, past, waves)
+        self.watch = Watch(self.question.window, speed, clock)
+        self._rows: dict[str, Run] = {}
+        self._attempt = self.journal.run(sweep).attempt
+
+    @property
+    def top(self) -> int:
+        """The rung that is the whole budget."""
+        return len(self.steps) - 1
+
+    def tick(self) -> str | None:
+        """Settle what is over, send what may go; why the sweep is over, or none."""
+        self._settle()
+        if why := self.watch.over(self.spent()):
+            return why
+        if why := self._alike():
+            return why
+        self._send()
+        return None if self.state.open() else ENDED
+
+    def pick_up(self) -> None:
+        """What an earlier driver's end, or somebody's hand, has stopped half way goes on."""
+        sent = {s.run: s for trial in self.state.open() for s in trial.sent.values()}
+        for run in rows(self.journal, sent):
+            if run.status is Status.STOPPED and not outcome.paused(self.journal, run):
+                self.pool.resume(run.id)
+
+    # ── what is over ──
+
+    def _settle(self) -> None:
+        wanted = {sent.run for trial in self.state.open() for sent in trial.sent.values()}
+        self._rows |= {run.id: run for run in rows(self.journal, wanted)}
+        for run in wanted - self._rows.keys():
+            self._rows[run] = outcome.gone(run)
+        for trial in self.state.open():
+            there = [sent for sent in trial.sent.values() if sent.rung == trial.rung]
+            whole = len(there) == self.question.settings.seeds
+            if whole and all(self._rows[sent.run].status.over for sent in there):
+                self._result(trial)
+
+    def _result(self, trial: Trial) -> None:
+        """What its runs come to, for all to read."""
+        score, until = self.question.score, self.steps[trial.rung]
+        ends = [
+            outcome.of(self.journal, self._rows[sent.run], score, self.state.rises, until)
+            for _, sent in sorted(trial.sent.items())
+        ]
+        told = outcome.together(ends)
+        for sent in trial.sent.values() if until and told["status"] == Status.SUCCEEDED else ():
+            if self._rows[sent.run].status is Status.STOPPED:
+                self.journal.update(sent.run, reason=f"paused at step {until} by {self.sweep}")
+        runs = {str(nth): sent.run for nth, sent in trial.sent.items()}
+        before = self.state.best(self.top)
+        self._say("result", number=trial.number, rung=trial.rung, **told, runs=runs)
+        best = self.state.best(self.top)
+        if best is not None and best.score is not None and (best is trial or best is not before):
+            values = {score: best.score}
+            self._say("metrics", step=self.state.told, split="best", values=values)
+        done = sum(not each.open for each in self.state.trials.values())
+        total = self.question.trials + self.state.more
+        steps = int(total) if math.isfinite(total) else None
+        self._say("progress", step=done, steps=steps)
+
+    def _alike(self) -> str:
+        """Every trial fails for the same reason: the mistake is in what they have in common."""
+        ended = [trial.result for trial in self.state.trials.values() if trial.result]
+        enough = min(ALIKE, self.question.trials + self.state.more)
+        failed = [result for result in ended if result.status is Status.FAILED]
+        reasons = {result.reason for result in failed}
+        if len(ended) >= enough and len(failed) == len(ended) and len(reasons) == 1:
+            return f"every trial failed alike: {reasons.pop()}"
+        return ""
+
+    # ── what goes next ──
+
+    def _send(self) -> None:
+        """Runs for trials that lack some, then further trials, as many as there is room for."""
+        room = self._slots - self._flying()
+        for trial in self.state.open():
+            for nth in range(self.question.settings.seeds):
+                sent = trial.sent.get(nth)
+                if room > 0 and (sent is None or sent.rung < trial.rung):
+                    self._launch(trial, nth)
+                    room -= 1
+        while room > 0 and (more := self._next()) is not None:
+            for nth in range(min(room, self.question.settings.seeds)):
+                self._launch(more, nth)
+                room -= 1
+
+    def _flying(self) -> int:
+        """Runs that were sent and are not over."""
+        sent = [
+            s for trial in self.state.open() for s in trial.sent.values() if s.rung == trial.rung
+        ]
+        return sum(not self._rows[s.run].status.over for s in sent if s.run in self._rows) + sum(
+            s.run not in self._rows for s in sent
+        )
+
+    def _next(self) -> Trial | None:
+        """The trial that goes on, or begins; none when there is none or nothing more fits."""
+        state, eta = self.state, self.question.settings.eta
+        best = promoted(state, len(self.steps), eta) if self.top else None
+        if best and self._fits(best, best.rung + 1):
+            return self._rise(best, best.rung + 1)
+        if (not best or not self.watch.window) and (begun := self._begun()) is not None:
+            return begun
+        return self._last()
+
+    def _begun(self) -> Trial | None:
+        """A new trial."""
+        number = len(self.state.trials)
+        if number >= self.question.trials + self.state.more or not self._fits(None, 0):
+            return None
+        values = proposed(self.question, self.state, number, self.top)
+        if values is None:
+            return None
+        self._say("trial", number=number, values=values, name=label(self.question, values))
+        return self.state.trials[number]
+
+    def _last(self) -> Trial | None:
+        """When nothing else goes: the best so far is trained to the end, unless one was."""
+        finalist = any(trial.rung == self.top for trial in self.state.open())
+        if self.top == 0 or finalist or self.state.whole(self.top):
+            return None
+        if self.state.open() and not self.watch.window:
+            return None  # they may be better, and there is time
+        best = furthest(self.state, len(self.steps))
+        return self._rise(best, self.top) if best else None
+
+    def _rise(self, trial: Trial, rung: int) -> Trial:
+        self._say("rung", number=trial.number, rung=rung)
+        return trial
+
+    def _fits(self, trial: Trial | None, rung: int) -> bool:
+        if not self.watch.window:
+            return True
+        return self.watch.room(self.state, trial, rung, self.spent(promised=True))
+
+    def spent(self, promised: bool = False) -> float:
+        """Device-seconds of all runs so far; with what those under way have still to spend."""
+        if self.question.window.device_seconds is None:
+            return 0.0
+        done = sum(t.result.seconds for t in self.state.trials.values() if t.result)
+        now = self.clock()
+        for trial in self.state.open():
+            for sent in trial.sent.values():
+                run = self._rows.get(sent.run)
+                if run is None or run.status.over or sent.rung != trial.rung:
+                    continue
+                ran = run.devices * (now - run.started) if run.started else 0.0
+                leg = self.watch.speed.leg(self.state, trial, trial.rung) or 0.0
+                done += max(ran, run.devices * leg) if promised else ran
+        return done
+
+    def _launch(self, trial: Trial, nth: int) -> None:
+        """One run of the trial is under way, or known to be answered; then it is written down."""
+        until, sent = self.steps[trial.rung], trial.sent.get(nth)
+        mark = Mark(self.sweep, trial.number, nth)
+        if sent is None:
+            run, known = self._asked(planned(self.question, trial.values, mark), until)
+        else:
+            run, known = self._resumed(sent.run, until), sent.known
+        self._rows[run.id] = run
+        fields = {"run": run.id, "rung": trial.rung, "until": until, "known": known}
+        self._say("sent", number=trial.number, seed=nth, **fields)
+
+    def _asked(self, whole: Plan, until: int | None) -> tuple[Run, bool]:
+        """A run of that plan: one that answered it, ours from before a crash, or a new one."""
+        if (known := self.journal.answer(whole.signature)) and known.status is Status.SUCCEEDED:
+            return known, known.tags.get("sweep") != self.sweep
+        made = paused(whole, until)
+        ours = "signature=? AND tags LIKE ? AND status<>'FAILED'"
+        mine = self.journal.runs(ours, [made.signature, f'%"sweep": "{self.sweep}"%'], limit=1)
+        if mine:
+            return mine[0], False
+        return self.pool.submit(made, again=until is not None)
+
+    def _resumed(self, run: str, until: int | None) -> Run:
+        """The run, going on to its next pause; unless it has ended for good, or goes on already."""
+        row = self.journal.run(run)
+        made = self.journal.plan(run)
+        if row.status is not Status.SUCCEEDED and row.status.over:
+            if made.until != until:
+                made = paused(made, until)
+                self.journal.amend(run, made)
+            self.pool.resume(run)
+        return self.journal.run(run)
+
+    # ── the end ──
+
+    def end(self, status: Status, why: str) -> None:
+        """The last word: scores of the winner, and why it is over."""
+        best, row = self.state.best(self.top), self.journal.run(self.sweep)
+        values = {f"valid/{self.question.score}": best.score} if best else {}
+        if best and self.top in best.results:
+            values = {**outcome.test(self._winner(best)), **values}
+        seconds = self.clock() - (row.started or row.submitted)
+        told = {"steps": self.state.told, "examples": 0, "seconds": seconds, "values": values}
+        summary = {**told, "stopped": why, "winner": best.number if best else None}
+        self._say("summary", **summary)
+        code = {Status.SUCCEEDED: 0, Status.STOPPED: 75}.get(status, self._failure())
+        fields = {"attempt": row.attempt, "exit_code": code, "summary": summary}
+        self.journal.mark(self.sweep, status, "" if why == ENDED else why, **fields)
+
+    def _failure(self) -> int:
+        """The exit code of the runs that failed, where it is one: 2, asked wrongly, or 1."""
+        known = {run.exit_code for run in self._rows.values() if run.status is Status.FAILED}
+        return (known.pop() or 1) if len(known) == 1 else 1
+
+    def _winner(self, best: Trial) -> list[Run]:
+        return rows(self.journal, {sent.run for sent in best.sent.values()})
+
+    def halt(self, reason: str) -> None:
+        """Every run of ours that is under way saves and stops."""
+        ours = self._ours()
+        for run in ours:
+            try:
+                self.pool.stop(run, reason)
+            except JournalError:
+                continue  # it ended meanwhile
+        deadline = time.monotonic() + PATIENCE
+        while self._ours() and time.monotonic() < deadline:
+            time.sleep(GLANCE)
+
+    def _ours(self) -> list[str]:
+        open_ = {s.run for t in self.state.open() for s in t.sent.values() if not s.known}
+        return [run.id for run in rows(self.journal, open_) if not run.status.over]
+
+    def _say(self, kind: str, **data: Any) -> None:
+        """Append to the sweep's events, and only then count it."""
+        event = Event(kind, data, self.clock(), self._attempt)
+        self._file.append(event)
+        self.state.add(event)
+
+
+def rows(journal: Journal, runs: Iterable[str]) -> list[Run]:
+    """The journal's rows of these runs, without those that are gone."""
+    found: list[Run] = []
+    ids = sorted(runs)
+    for begin in range(0, len(ids), 500):  # sqlite takes so many values and more
+        some = ids[begin : begin + 500]
+        found += journal.runs(f"id IN ({','.join('?' * len(some))})", some)
+    return found
+
+
+def slots(question: Question, pool: Hand, ahead: bool = True) -> int:
+    """Runs that are sent at a time: those that run, and where no result is awaited to choose the
+    next as many more, which wait in the scheduler's queue and start without a pause."""
+    made = planned(question, first(question), Mark("sweep", 0))
+    have = (pool.inventory(made.cluster) or facts.inventory()).count(made.cluster.device)
+    need = made.devices * (1 if made.cluster.device == "cuda" else made.cluster.threads or 1)
+    fits = max(1, have // need)
+    asked = question.settings.concurrent or fits
+    guided = question.settings.name in ("tpe", "asha") or question.window
+    return min(asked, fits) if not ahead else asked if guided or asked < fits else 2 * asked
+
+
+# ── the process ──
+
+
+def drive(home: Path, sweep: str) -> None:
+    """Carry the sweep on until it is over; at once nothing, when somebody else is at it."""
+    mine = lock(Journal(home), sweep)
+    if not mine.take():
+        return
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    journal = Journal(home)
+    me = f"{os.getpid()}:{psutil.Process().create_time()}"
+    attempt = journal.run(sweep).attempt + 1
+    fresh: dict[str, Any] = {
+        "owner": me,
+        "ended": None,
+        "exit_code": None,
+        "recorded": not journal.run(sweep).tracking,
+    }
+    journal.mark(sweep, Status.RUNNING, attempt=attempt, **fresh)
+    try:
+        pool = Pool(home)
+        _tended(pool, revive=True)
+        driver = Driver(home, sweep, pool)
+        driver.pick_up()
+        status, why = _carry(driver, lambda: _tended(pool), stopping)
+        driver.end(status, why)
+        _report(driver)
+    except Exception as error:  # the door: what fails here must be said where people look
+        log.exception("the driver failed")
+        said = error.message if isinstance(error, TurnaroundError) else repr(error)
+        reason = f"its driver failed: {said}"
+        journal.mark(sweep, Status.FAILED, reason, exit_code=3, attempt=attempt)
+
+
+def _report(driver: Driver) -> None:
+    """After the last word, as it takes a second or two; then MLflow is told once more."""
+    found = report.made(driver.journal, driver.sweep, importance=True)
+    pages.write(found, driver.journal.folder(driver.sweep) / "report")
+    if driver.journal.run(driver.sweep).tracking:
+        driver.journal.update(driver.sweep, recorded=False)
+
+
+def _carry(driver: Driver, tended: Callable[[], bool], stopping: list[int]) -> tuple[Status, str]:
+    """Until it is over: its status, and why."""
+    looked = -math.inf
+    while True:
+        if stopping:
+            driver.halt("its sweep was stopped")
+            return Status.STOPPED, "stopped by its user"
+        if time.monotonic() - looked > TEND:
+            looked = time.monotonic()
+            if not tended():
+                return Status.STOPPED, "the pool was taken down"
+        if (why := driver.tick()) is not None:
+            driver.halt(why)
+            return (Status.SUCCEEDED if driver.state.best(driver.top) else Status.FAILED), why
+        time.sleep(GLANCE)
+
+
+def _tended(pool: Pool, revive: bool = False) -> bool:
+    """There is a pool: one that was killed is started again, one that was taken down is not."""
+    if pool.record() is not None:
+        return True
+    if read_record(pool.places) is None and not revive:
+        return False
+    pool.ensure(log.info, facts.inventory())
+    return True
+
+
+def main() -> None:
+    """The driver's process."""
+    parser = argparse.ArgumentParser(prog="python -m turnaround.sweep.drive")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--sweep", required=True)
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    drive(asked.home, asked.sweep)
+
+
+if __name__ == "__main__":
+    main()

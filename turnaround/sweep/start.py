@@ -1,0 +1,84 @@
+"""A sweep seen from outside: its driver started, found and told to stop.
+
+is_sweep(journal, run)                     # a sweep is a run with a file of its own
+ensure(journal, run.id)                    # somebody drives it, from now on without us
+stop(journal, run.id)                      # its runs save and stop, and then it does
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+from turnaround.errors import LaunchError
+from turnaround.journal import Journal, Run
+from turnaround.spec import Event
+from turnaround.tracking.start import Lock, holder
+
+COME_UP = 30.0  # seconds that the driver has to come up; it takes 0.4
+
+
+def is_sweep(journal: Journal, run: Run) -> bool:
+    """It is one of ours."""
+    return (journal.folder(run.id) / "sweep.json").exists()
+
+
+def ensure(journal: Journal, sweep: str) -> None:
+    """Start the sweep's driver, detached, unless it is there; it answers for the sweep then."""
+    if driver(journal, sweep):
+        return
+    folder = journal.folder(sweep)
+    words = ["-P", "-m", "turnaround.sweep.drive", "--home", str(journal.root), "--sweep", sweep]
+    with (folder / "log.txt").open("ab") as log:
+        subprocess.run(
+            ["/bin/sh", "-c", '"$0" "$@" &', sys.executable, *words],  # nobody's child
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # closing the terminal must not end it
+            cwd="/",
+            env={**os.environ, "TURNAROUND_HOME": str(journal.root)},
+        )
+    before, deadline = journal.run(sweep).attempt, time.monotonic() + COME_UP
+    while journal.run(sweep).attempt == before:
+        if time.monotonic() > deadline:
+            message = f"the driver of {sweep} has not come up in {COME_UP:.0f} s"
+            raise LaunchError(message, f"{folder}/log.txt says why")
+        time.sleep(0.02)
+
+
+def driver(journal: Journal, sweep: str) -> int | None:
+    """The process that drives it, while it lives."""
+    return holder(journal.folder(sweep) / "driver.lock")
+
+
+def settled(journal: Journal, sweep: str) -> bool:
+    """Nobody drives it any more; one that has said its last word gets the time to leave."""
+    deadline = time.monotonic() + COME_UP
+    while driver(journal, sweep):
+        if not journal.run(sweep).status.over or time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def stop(journal: Journal, sweep: str) -> None:
+    """Ask the driver to stop its runs and leave."""
+    if pid := driver(journal, sweep):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
+def lock(journal: Journal, sweep: str) -> Lock:
+    """What only one driver holds."""
+    return Lock(journal.folder(sweep) / "driver.lock")
+
+
+def add(journal: Journal, sweep: str, kind: str, **data: object) -> None:
+    """A word for the driver that comes next: `more` trials, or some `again`."""
+    journal.append(sweep, Event(kind, dict(data), time.time(), journal.run(sweep).attempt))
