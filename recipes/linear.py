@@ -3,7 +3,8 @@
 Every step sees all examples, so that the answer is the one minimum of a convex loss: scikit-learn's
 `LogisticRegression(C=recipe.c)` on standardized features finds the same coefficients to 1e-3.
 Unless it is given a file it learns 1,000 generated examples of a known rule: after 5 steps of
-L-BFGS, in a second on one CPU core, the loss on unseen ones is 0.399 nats; who knew the rule has 0.396.
+L-BFGS, in a second on one CPU core, the loss on unseen ones is 0.399 nats; who knew the rule has
+0.396.
 
     turnaround run recipe=linear
     turnaround run recipe=linear data.path=rows.csv data.batch=455    # or libsvm; see recipe.label

@@ -9,7 +9,7 @@ may be written, so every guess is one; with recipe.free=true those that are none
 
 Data: sentences of a small generated grammar, or your own trees in Penn brackets.
 Expect: 98 F1 on 1,000 unseen sentences, of labelled brackets as evalb counts them; 96 with beam=1.
-Time: three minutes on one core of a busy machine, 2,000 steps of 32.
+Time: three minutes of one core of a busy machine, 2,000 steps of 32.
 """
 
 from __future__ import annotations

@@ -3,12 +3,13 @@
 Of all laws of words (a 0 or 1 for each cell in a bin of time) with the means, the correlations and
 the distribution of K, the number of cells that fire, that the data have, the least surprising one
 (Tkačik et al., 2014). Up to 20 cells all words are counted, beyond Gibbs chains are sampled. Unless
-it is given a file it learns 280,000 words of ten cells from a known law: after 8 steps of L-BFGS,
-in 15 s on one CPU core, unseen words take EXCESS bits more than under the law itself; XX pairwise.
+it is given a file it learns 280,000 words of ten cells from a known law: after 10 steps of L-BFGS,
+in 2 s of one CPU core, a word takes 0.00016 bits more than under the law itself; pairwise 0.021.
+Real cells: experiment=retina.
 
     turnaround run recipe=spikes
     turnaround run recipe=spikes recipe.terms=pairwise    # compare the scores `bits` of both
-    turnaround run recipe=spikes recipe.law=common recipe.cells=40 optim=adam budget.steps=2000
+    turnaround run recipe=spikes recipe.law=common recipe.cells=30 optim=adam optim.lr=0.02
     turnaround run recipe=spikes data.path=retina.npz data.batch=128    # or a text of 0s and 1s
 """
 

@@ -3,7 +3,17 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "ray", "mlflow", "hydra", "omegaconf", "numpy", "matplotlib", "sacrebleu"}
+HEAVY = {
+    "torch",
+    "ray",
+    "mlflow",
+    "hydra",
+    "omegaconf",
+    "numpy",
+    "matplotlib",
+    "sacrebleu",
+    "optuna",
+}
 PROBE = """
 import sys
 from turnaround.cli.main import main
@@ -23,7 +33,9 @@ def loaded(*words: str) -> set[str]:
     return set(text.rpartition("LOADED")[2].split())
 
 
-@pytest.mark.parametrize("words", [("--help",), ("--version",), ("run", "--help"), ("ls",)])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("--version",), ("run", "--help"), ("sweep", "--help"), ("ls",)]
+)
 def test_a_word_that_needs_no_engine_loads_none(words: tuple[str, ...]) -> None:
     assert loaded(*words) & HEAVY == set()
 

@@ -187,7 +187,30 @@ def threads(workers: int, inventory: Inventory) -> int:
 
 # ── groups ──
 
-_GROUPS = ("backup", "async", "hybrid", "local")
+
+def units(config: Config, facts: Facts) -> tuple[Layout, int]:
+    """For `update=auto`: what is copied, and how many there are to be grouped in any way.
+
+    As many as were asked for, in one group or several; where nobody says, all that fit.
+    """
+    have = facts.inventory.count(_device(config.cluster.device, facts.inventory))
+    asked = replace(config.update, name="sync", groups=None)
+    layout = make(replace(config, update=asked), facts).layout
+    copies = layout.replicate or 1
+    groups = config.update.groups or (have // layout.devices if copies == 1 else 1)
+    kind = {"ddp": "single", "hsdp": "fsdp"}.get(layout.name, layout.name)
+    return from_dict(Layout, asdict(layout) | {"name": kind, "replicate": None}), groups * copies
+
+
+def together(unit: Layout, count: int) -> Layout:
+    """So many of them in step."""
+    if count == 1:
+        return unit
+    kind = {"single": "ddp", "fsdp": "hsdp"}.get(unit.name, unit.name)
+    return from_dict(Layout, asdict(unit) | {"name": kind, "replicate": count})
+
+
+_GROUPS = ("backup", "async", "hybrid", "local", "auto")
 _OF = {  # which updates have a use for a knob; those not listed are everybody's
     "groups": _GROUPS,
     "compress": ("sync", "async", "hybrid"),
@@ -202,6 +225,9 @@ _OF = {  # which updates have a use for a knob; those not listed are everybody's
 def _update(asked: Update, layout: Layout, have: int) -> Update:
     """The update with its number of groups; where nobody says, as many as fit, at least two."""
     _check_knobs(asked)
+    if asked.name == "auto":
+        message = "update=auto is chosen by a probe, when a run is planned by itself"
+        raise PlanError(message, "`turnaround plan … update=auto` says which")
     _check_fit(asked, layout)
     if asked.name == "sync":
         return replace(asked, groups=1)

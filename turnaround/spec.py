@@ -147,7 +147,8 @@ class Layout:
 class Update:
     """How gradients become the next parameters, and how groups of devices agree on them."""
 
-    name: Literal["sync", "backup", "async", "hybrid", "local"] = "sync"
+    # auto: one of the others, chosen by a probe before there is a plan
+    name: Literal["sync", "backup", "async", "hybrid", "local", "auto"] = "sync"
     accumulate: Count = 1  # micro-batches per device and step
     groups: Count | None = None  # each a layout of its own; none: 1 under sync, else all that fit
     compress: Literal["none", "fp16", "bf16"] = "none"  # of gradients that travel
@@ -326,6 +327,7 @@ class Event:
     samples     step, columns, rows
     summary     steps, examples, seconds, values {name: number}, stopped (why)
     ledger      step, began, rows {row: seconds}   (of this attempt so far)
+    probe       seconds, more, agree, exchange     (of a rank: see forecast/modes.py)
     recorded                                       (everything has reached MLflow)
     notice      message                            (something the user should know; nothing failed)
     trial       number, values {key: value}, name  (of a sweep: settings to be tried)

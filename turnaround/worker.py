@@ -18,6 +18,7 @@ import importlib
 import json
 import math
 import os
+import pkgutil
 import platform
 import signal
 import sys
@@ -31,6 +32,7 @@ import torch
 from torch import nn
 
 from turnaround.engine import loop, noise, optim, precision
+from turnaround.engine import probe as engine_probe
 from turnaround.engine.checkpoint import Checkpoints
 from turnaround.engine.clock import Clock
 from turnaround.engine.data import Feed
@@ -56,11 +58,29 @@ def work(
 
     `send` gets events, one or several, a line each; `listener` is rank 0's socket, which listens.
     """
+    return _done(_train, plan, assignment, send, listener)
+
+
+def probe(
+    plan: Plan, assignment: Assignment, send: Callable[[str], None], listener: int | None = None
+) -> int:
+    """Find out what a step costs, for `update=auto`: the same door, and an event of that name."""
+    return _done(_probe, plan, assignment, send, listener)
+
+
+def _done(
+    what: Callable[..., None],
+    plan: Plan,
+    assignment: Assignment,
+    send: Callable[[str], None],
+    listener: int | None,
+) -> int:
+    """The exit code of doing it; whatever goes wrong is said."""
     report = Report(send, assignment.attempt, assignment.rank, Clock(assignment.forked))
     with _restored(), Wish() as wish:
         try:
             _settle(plan, Path(assignment.code), assignment.threads)
-            _train(plan, assignment, report, wish, listener)
+            what(plan, assignment, report, wish, listener)
             return 0
         except BaseException as error:  # the door: all that fails is said and becomes an exit code
             said = explain(error, Path(assignment.code))
@@ -110,6 +130,15 @@ def _train(
         with clock("finish"):
             loop.finish(parts, now)
             parts.world.meet()
+
+
+def _probe(
+    plan: Plan, assignment: Assignment, report: Report, wish: Wish, listener: int | None
+) -> None:
+    with join(assignment, listener) as world, precision.named(plan.precision).parameters():
+        parts = assemble(plan, assignment, world, report, wish)
+        report.event("probe", **engine_probe.probe(plan, world, parts))
+        world.meet()
 
 
 def assemble(
@@ -270,7 +299,8 @@ def main(job: str, events: int) -> int:
     faulthandler.enable()  # a crash in native code leaves a trace in the log
     given = json.loads(Path(job).read_text())
     plan, assignment = from_dict(Plan, given["plan"]), from_dict(Assignment, given["assignment"])
-    return work(plan, assignment, lambda line: _write(events, line))
+    enter = pkgutil.resolve_name(plan.entry)
+    return int(enter(plan, assignment, lambda line: _write(events, line)))
 
 
 def _write(descriptor: int, line: str) -> None:

@@ -78,8 +78,8 @@ def test_a_word_that_is_no_verb_names_near_ones(ask) -> None:
     assert (said.code, said.out) == (2, "")
     assert said.err == (
         "ConfigError: turnaround rn is not one of the verbs\n"
-        "  → did you mean run or rm?  (complete, data, doctor, down, gc, init, logs, ls, plan,"
-        " recipes, resume, rm, run, show, stop, try, ui, up, watch, why)\n"
+        "  → did you mean run or rm?  (compare, complete, data, doctor, down, gc, init, logs, ls,"
+        " plan, recipes, report, resume, rm, run, show, stop, sweep, try, ui, up, watch, why)\n"
     )
 
 

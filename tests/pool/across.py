@@ -7,9 +7,13 @@ Each case is run twice, with few steps and with more: the difference is what a s
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ WIDE = '''"""Fit numbers of a file with two wide layers."""
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +57,7 @@ class Wide(Recipe[tuple[Tensor, Tensor]]):
         return nn.Sequential(nn.Linear(8, 512), nn.Tanh(), nn.Linear(512, 512), nn.Linear(512, 1))
 
     def inputs(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor]:
+        time.sleep(self.config.pause)
         return (batch[0],)
 
     def loss(self, output: Tensor, batch: tuple[Tensor, Tensor]) -> Mean:
@@ -68,6 +74,8 @@ CASES = {
     "away": ["layout=single", "cluster.labels.node=two"],
     "hybrid": ["update=hybrid", "update.groups=2", "layout=ddp", "layout.replicate=2"],
 }
+LOSING = ["budget.steps=60", "recipe.pause=0.1", "evaluate.every=10"]
+Meanwhile = Callable[[Pool, str], None]
 BYTES = 8 * PARAMETERS  # of the gradients, in fp64
 SHORT, LONG = 8, 24  # steps
 
@@ -85,9 +93,12 @@ def main(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         )
         step = (many["bytes"] - few["bytes"]) / (LONG - SHORT)
         yield name, {**many, "gradients": step / BYTES}
+    yield "lost", carried_out(pool, project, [*CASES["ddp"], *LOSING], kill_the_other)
 
 
-def carried_out(pool: Pool, project: Path, words: list[str]) -> dict[str, Any]:
+def carried_out(
+    pool: Pool, project: Path, words: list[str], meanwhile: Meanwhile | None = None
+) -> dict[str, Any]:
     """The curve of a run, and the bytes that crossed the link meanwhile."""
     words = ["recipe=wide", "data.path=rows.json", "precision=fp64", *words]
     config = compose([*projects.WORDS, "evaluate.every=100", *words], project, home() / "cache")
@@ -96,12 +107,25 @@ def carried_out(pool: Pool, project: Path, words: list[str]) -> dict[str, Any]:
     made = planning.make(config, gather(config, project, inventory))
     before = crossed()
     run, _ = pool.submit(frozen(made, config.recipe_file, home()), again=True)
-    row = projects.over(pool, run.id)
+    if meanwhile:
+        meanwhile(pool, run.id)
+    row = projects.over(pool, run.id, 120)
     events = [e for e in pool.journal.events(run.id) if e.kind == "metrics"]
     curve = [e.data["values"]["loss"] for e in events if "loss" in e.data["values"]]
     said = {"status": row.status, "reason": row.reason, "attempt": row.attempt}
     kept = sorted(path.name for path in (pool.journal.folder(run.id) / "checkpoints").iterdir())
+    notices = [e.data["message"] for e in pool.journal.events(run.id) if e.kind == "notice"]
+    said |= {"notices": notices}
     return {**said, "curve": curve, "bytes": crossed() - before, "checkpoints": kept}
+
+
+def kill_the_other(pool: Pool, run: str) -> None:
+    """Every process of the other node, as when its power fails."""
+    projects.until(pool, run, lambda row: any((pool.journal.folder(run)).glob("checkpoints/step*")))
+    listed = ["ip", "netns", "pids", os.environ["OTHER_NODE"]]
+    for pid in subprocess.run(listed, capture_output=True, check=True).stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def crossed() -> int:

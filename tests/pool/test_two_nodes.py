@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -66,3 +67,10 @@ def test_groups_send_less_than_half_of_what_all_ranks_together_do(told: dict[str
 def test_what_is_kept_is_where_the_run_is(told: dict[str, Any]) -> None:
     for case in ("single", "ddp", "hsdp", "away"):
         assert told[case]["checkpoints"] == ["best-00000024", "step-00000024"]
+
+
+def test_a_run_goes_on_without_a_node_that_was_lost(told: dict[str, Any]) -> None:
+    lost = told["lost"]
+    assert (lost["status"], lost["attempt"]) == ("SUCCEEDED", 2), lost["reason"]
+    (notice,) = lost["notices"]
+    assert re.match(r"machine 10\.\S+ was lost after step \d+; restart 1/3 from", notice)

@@ -63,7 +63,7 @@ def test_eight_examples_are_learnt_by_heart(
 
 def forgetful(*args: Any) -> Any:
     """The recipe, with the first eight of its training examples for every split."""
-    made = load(*args)
+    made: Any = load(*args)
     eight = list(made.data("train")[:8])
     made.data = lambda split: eight
     return made

@@ -177,7 +177,7 @@ def test_thirty_cells_are_learnt_from_samples(tmp_path: Path) -> None:
     assert told.code == 0, told.of("error")
     values = told.one("summary")["values"]
     assert values["test/gain"] > 0.5
-    assert values["test/p_k"] < 0.03
+    assert values["test/p_k"] < 0.1
 
 
 @pytest.mark.slow

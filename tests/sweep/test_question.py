@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sweeps import WORDS, asked
+from turnaround.config import hints, places
 from turnaround.errors import ConfigError, PlanError
 from turnaround.spec import from_json, to_json
 from turnaround.sweep.question import (
@@ -83,6 +84,13 @@ def test_the_words_of_the_sweep_itself_are_checked(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(ConfigError, match=message):
             settings([word], tmp_path)
+
+
+def test_every_shipped_way_to_search_is_a_file_of_its_name(tmp_path: Path) -> None:
+    names = places.options(tmp_path, "sweep")
+    assert names == sorted(hints(Settings)["name"].__args__)
+    for name in names:
+        assert settings([f"sweep={name}"], tmp_path)[0].name == name
 
 
 def test_a_trial_is_named_by_what_differs_and_belongs_to_its_sweep(

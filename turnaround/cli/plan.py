@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from turnaround.cli import arguments, complete, table
-from turnaround.cli.planning import planned
+from turnaround.cli.planning import inventory, planned
 from turnaround.journal import Journal, home
 from turnaround.spec import Plan, to_dict
 
@@ -29,6 +29,15 @@ def plan(
     ] = None,
     name: Annotated[str | None, typer.Option(help="A name to find it by.", metavar="NAME")] = None,
     tag: arguments.TagWords = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="What it would take to get there, by runs before.", metavar="SCORE=VALUE"
+        ),
+    ] = None,
+    devices: Annotated[int | None, typer.Option(help="At most so many.", min=1)] = None,
+    by: Annotated[str | None, typer.Option(help="At the latest: 07:00, or 2h from now.")] = None,
+    cost: Annotated[float | None, typer.Option(help="At most so many device-hours.")] = None,
     as_json: arguments.AsJson = False,
 ) -> None:
     """Show what a run would do, with every default filled in, and refuse what cannot be.
@@ -40,6 +49,7 @@ def plan(
     turnaround plan recipe=seq2seq
     turnaround plan recipe=seq2seq layout=ddp layout.replicate=2
     turnaround plan experiment=tatoeba --json | jq .optim
+    turnaround plan recipe=seq2seq --target bleu=30 --devices 8 --by 07:00
     """
     made, _ = planned(overrides or [], name, arguments.parse_tags(tag))
     if as_json:
@@ -50,6 +60,13 @@ def plan(
         typer.echo(wrapped(title, text, width))
     if known := Journal(home()).answer(made.signature):
         typer.echo(wrapped("asked", f"before, as {known.id} ({known.status})", width))
+    if any(wish is not None for wish in (target, devices, by, cost)):
+        from turnaround.cli import worth  # scipy: 0.4 s
+
+        wish = worth.Wish(target, devices, by, cost)
+        typer.echo()
+        for line in worth.lines(made, Journal(home()), inventory(made.cluster), wish):
+            typer.echo(line)
 
 
 def lines(plan: Plan) -> list[tuple[str, str]]:

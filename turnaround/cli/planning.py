@@ -20,11 +20,11 @@ def planned(words: list[str], name: str | None, tags: dict[str, str]) -> tuple[P
     asked = config.compose(words, project, home() / "cache")
     asked = replace(asked, name=name or asked.name, tags={**asked.tags, **tags})
     arguments.check(asked.name, asked.tags)
-    found = facts.gather(asked, project, _inventory(asked.cluster))
+    found = facts.gather(asked, project, inventory(asked.cluster))
     return plan.make(asked, found), asked.recipe_file
 
 
-def _inventory(cluster: Cluster) -> Inventory:
+def inventory(cluster: Cluster) -> Inventory:
     """The devices of the pool that is up, else of this machine."""
     from turnaround.launch import facts
 

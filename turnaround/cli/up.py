@@ -48,10 +48,10 @@ def up(
 
 def told(status: dict[str, Any]) -> str:
     """One line about a pool that is up."""
-    devices = status["inventory"]
+    devices, machines = status["inventory"], status.get("machines", 1)
     parts = [
         f"{devices['cpus']} CPU, {devices['gpus']} GPU"
-        + (f" in {status['machines']} machines" if status["machines"] > 1 else ""),
+        + (f" in {machines} machines" if machines > 1 else ""),
         f"process {status['pid']} for {units.duration(time.time() - status['since'])}",
         f"{len(status['running_runs'])} running, {len(status['queued_runs'])} waiting",
         f"ends after {units.duration(status['keep_warm'])} without work",

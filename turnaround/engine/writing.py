@@ -52,7 +52,10 @@ class Batch:
 class Writing(Recipe[Batch]):
     """Its model gives logits of what follows each token of a target that is not padding."""
 
-    vocabularies: tuple[Tokenizer, ...]  # of the training data, in the order that the model knows
+    @property
+    def vocabularies(self) -> tuple[Tokenizer, ...]:
+        """Of the training data, in the order that the model knows."""
+        raise NotImplementedError
 
     @functools.cached_property
     def fingerprint(self) -> int:

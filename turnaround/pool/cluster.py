@@ -30,6 +30,7 @@ from turnaround.pool.hang import Stack, told
 from turnaround.pool.machines import Machine
 from turnaround.pool.mail import Mail
 from turnaround.pool.places import Places
+from turnaround.pool.post import opened
 from turnaround.spec import Plan
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ _LOOK = 1.0  # seconds between looks for machines that came or went: 2 ms each
 _ANSWER = 90.0  # seconds
 _TOLD = 15.0  # seconds, where the scheduler waits for it
 _WATCH = 10.0  # seconds a daemon may say that nothing has changed
+_PAUSE, _LONGEST = 0.2, 5.0  # seconds between tries where nobody answers
 _FIRST = 30.0  # seconds within which those that were there at first have answered
 
 
@@ -52,6 +54,7 @@ class Cluster:
         self._known: dict[str, Machine] = {}  # whose agent has answered
         self._seen: set[str] = set()  # that Ray has named
         self._said: dict[str, dict[str, Any]] = {}  # by machine: "run/attempt" → state
+        self.lost: dict[str, str] = {}  # by "run/attempt": what became of a part of it
         self._begun: dict[str, int] = {}  # by machine: its version since its newest gang began
         self._guard = threading.RLock()
         self._since = time.monotonic()
@@ -123,25 +126,25 @@ class Cluster:
     def start(self, key: str, plan: Plan, places: list[Placement]) -> None:
         """Fork the gang, the machine of rank 0 first: it says where the ranks meet."""
         run, attempt = key.rsplit("/", 1)
+        away = [place.machine for place in places if place.machine != self.home]
+        sent = {id: {"plan": self.mail.send(id, self._name(id), run, plan)} for id in away}
         store = None
-        for placement in places:
+        for place in places:  # now, as all have what they need: the first ranks wait for the others
             request = {"op": "start", "run": run, "attempt": int(attempt), "size": plan.devices}
-            request |= {"placement": asdict(placement), "store": store}
-            if placement.machine != self.home:
-                name = self._name(placement.machine)
-                request["plan"] = self.mail.send(placement.machine, name, run, plan)
-            reply = self.call(placement.machine, "ask", request)
+            request |= {"placement": asdict(place), "store": store}
+            reply = self.call(place.machine, "ask", request | sent.get(place.machine, {}))
             store = reply["store"]
+            fresh = {"run": run, "attempt": int(attempt), "running": False, "outcome": None}
+            fresh |= {"placement": asdict(place), "codes": [], "stopping": False}
             with self._guard:
-                fresh = {"run": run, "attempt": int(attempt), "running": False, "outcome": None}
-                fresh |= {"placement": request["placement"], "codes": [], "stopping": False}
-                self._said.setdefault(placement.machine, {}).setdefault(key, fresh)
-                self._begun[placement.machine] = reply["version"]
+                self._said.setdefault(place.machine, {}).setdefault(key, fresh)
+                self._begun[place.machine] = reply["version"]
 
     def forget(self, key: str) -> None:
         """Let the machines drop a gang whose end is in the journal."""
         self.tell(key, {"op": "forget"})
         with self._guard:
+            self.lost.pop(key, None)
             for gangs in self._said.values():
                 gangs.pop(key, None)
 
@@ -173,7 +176,8 @@ class Cluster:
             gone = self._known.pop(id, None)
             self._seen.discard(id)
             self._agents.pop(id, None)
-            self._said.pop(id, None)
+            for key in self._said.pop(id, {}):
+                self.lost[key] = f"machine {gone.address if gone else id} was lost"
             self._publish()
         log.warning("machine %s is gone", gone.address if gone else id)
         self._wake()
@@ -192,25 +196,43 @@ class Cluster:
     def _attend(self, machine: Machine) -> None:
         """Hear from a machine, from its first word to its last."""
         version, incarnation, heard = -1, None, dict[str, list[int]]()
+        pause = _PAUSE
         while machine.id in self._seen:
             try:
                 self._agent(machine)
                 request = {"op": "watch", "version": version, "timeout": _WATCH, "heard": heard}
                 said = self.call(machine.id, "ask", request)
-                heard = self._deliver(machine, said["news"])
+                heard = self._deliver(machine, said)
             except Exception as error:  # whatever it is, the machine may speak again
                 log.warning("machine %s is silent: %s", machine.address, error)
-                time.sleep(0.2)
+                self._retire(machine)
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST)
                 continue
+            pause = _PAUSE
             if incarnation not in (None, said["incarnation"]):
                 self._begun.pop(machine.id, None)  # its daemon is another one
             version, incarnation = said["version"], said["incarnation"]
             self._take(machine, said)
 
-    def _deliver(self, machine: Machine, news: dict[str, Any]) -> dict[str, list[int]]:
-        for key, new in news.items():
-            self.mail.receive(machine.id, key.rsplit("/", 1)[0], new)
-        return {key: new["upto"] for key, new in news.items()}
+    def _retire(self, machine: Machine) -> None:
+        """An agent that did not answer may be dead for good: the next may be another."""
+        if machine.id != self.home:
+            self._agents.pop(machine.id, None)
+
+    def _deliver(self, machine: Machine, said: dict[str, Any]) -> dict[str, list[int]]:
+        """How much of each run's news is in its folder; without all of it a gang has no end."""
+        heard = {}
+        for key, new in said["news"].items():
+            try:
+                self.mail.receive(machine.id, key.rsplit("/", 1)[0], new)
+                heard[key] = new["upto"]
+            except (TurnaroundError, OSError) as error:
+                log.warning("news of %s could not be kept, they come again: %s", key, error)
+                time.sleep(_PAUSE)
+        late = said["news"].keys() - heard.keys()
+        said["gangs"] = [opened(gang, late) for gang in said["gangs"]]
+        return heard
 
     def _take(self, machine: Machine, said: dict[str, Any]) -> None:
         with self._guard:

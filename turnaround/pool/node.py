@@ -30,7 +30,7 @@ from turnaround.pool import wire
 from turnaround.pool.gang import Gang, Meeting, Placement
 from turnaround.pool.nursery import Nursery
 from turnaround.pool.places import Places, Record, write_record
-from turnaround.pool.post import Outbox
+from turnaround.pool.post import Outbox, opened
 from turnaround.spec import PROTOCOL
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class Node:
             said = {"version": self._version, "incarnation": self.record.created}
         news = {key: box.news() for key, box in self._outboxes.items() if not box.empty}
         held = {key for key, new in news.items() if new["more"]}  # ends that are told too early
-        return {**said, "gangs": [_open(gang, held) for gang in gangs], "news": news}
+        return {**said, "gangs": [opened(gang, held) for gang in gangs], "news": news}
 
     def _silent(self) -> bool:
         return all(box.empty for box in self._outboxes.values())
@@ -201,11 +201,6 @@ class Node:
 
 def _key(request: dict[str, Any]) -> str:
     return f"{request['run']}/{request['attempt']}"
-
-
-def _open(gang: dict[str, Any], held: set[str]) -> dict[str, Any]:
-    """The state of a gang; it has no end while some of its words are still on the way."""
-    return {**gang, "outcome": None} if _key(gang) in held else gang
 
 
 def become(make: Callable[[Places, Record], Node]) -> None:

@@ -9,6 +9,7 @@ What was not acknowledged is told again: a scheduler that died may lose its answ
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,12 @@ class Outbox:
     def heard(self, upto: list[int]) -> None:
         """All up to here is safe."""
         self._told = upto
+
+
+def opened(gang: dict[str, Any], late: Collection[str]) -> dict[str, Any]:
+    """The state of a gang; it has no end while some of its words are still on the way."""
+    held = f"{gang['run']}/{gang['attempt']}" in late
+    return {**gang, "outcome": None} if held else gang
 
 
 def _part(file: Path, begin: int) -> tuple[bytes, int]:

@@ -158,7 +158,8 @@ class Scheduler:
             return
         plan = self._plan(run.id)
         attempt = Attempt(plan.devices, plan.vital, parts)
-        if outcome := attempt.outcome(str(failed or "")):
+        gone = str(failed or self._cluster.lost.get(key, ""))
+        if outcome := attempt.outcome(gone):
             if failed is not None and failed.exit_code != LaunchError.exit_code:
                 outcome = _unplaced(failed)
             elif found := self._doctor.found.get(key):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from turnaround.journal import Journal, Run
+from turnaround.ledger import settle
 from turnaround.spec import Event, Status
 
+STARTS = ("place", "spawn", "import", "rendezvous", "build", "recover")  # rows of the ledger
 _RANK = (Status.FAILED, Status.STOPPED, Status.SUCCEEDED)  # what a trial is when one of its runs is
 
 
@@ -26,6 +28,7 @@ class End:
     reason: str
     steps: int
     seconds: float  # times devices
+    starting: float = 0.0  # of them, before first steps: what a longer run does not pay again
 
 
 def of(journal: Journal, run: Run, score: str, rises: bool, until: int | None) -> End:
@@ -42,7 +45,9 @@ def of(journal: Journal, run: Run, score: str, rises: bool, until: int | None) -
         (value for _, value in points if math.isfinite(value)), default=None
     )
     if paused and run.status in (Status.STOPPED, Status.SUCCEEDED):
-        return _judged(run, score, best, min(steps, until or steps), _held(journal, run, known))
+        end = _judged(run, score, best, min(steps, until or steps), _held(journal, run, known))
+        spent = settle(known, run.ended or run.submitted, run.devices).device_seconds
+        return replace(end, starting=sum(spent.get(row, 0.0) for row in STARTS))
     reason = run.reason or str(run.status).lower()
     return End(run.status, None, reason, steps, _held(journal, run, known))
 
@@ -80,6 +85,7 @@ def together(ends: Sequence[End]) -> dict[str, Any]:
         "reason": worst.reason,
         "steps": sum(end.steps for end in ends),
         "seconds": sum(end.seconds for end in ends),
+        "starting": sum(end.starting for end in ends),
         "scores": scores,
     }
 

@@ -22,8 +22,6 @@ from turnaround.sweep.question import Question, read, words
 from turnaround.sweep.rungs import ladder
 from turnaround.sweep.state import State, Trial
 
-STARTS = ("place", "spawn", "import", "rendezvous", "build", "recover")  # rows of the ledger
-
 
 @dataclass(frozen=True)
 class Line:
@@ -201,7 +199,7 @@ def _unbroken(journal: Journal, run: str) -> float:
     found = journal.runs("id=?", [run])
     account = settle(journal.events(run), time.time(), found[0].devices if found else 1)
     later = [page.device_seconds for number, page in account.attempts.items() if number > 1]
-    again = sum(page.get(row, 0.0) for page in later for row in STARTS)
+    again = sum(page.get(row, 0.0) for page in later for row in outcome.STARTS)
     return sum(account.device_seconds.values()) - again
 
 

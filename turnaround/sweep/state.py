@@ -40,6 +40,7 @@ class Result:
     seconds: float  # times devices, of all its runs so far
     ended: float  # seconds since the epoch
     scores: list[float | None] = field(default_factory=list)  # of each seed
+    starting: float = 0.0  # of the seconds, before first steps
 
 
 @dataclass
@@ -131,7 +132,8 @@ class State:
 
     def _take(self, data: dict[str, Any], when: float) -> None:
         fields = (data["score"], data["reason"], data["steps"], data["seconds"], when)
-        result = Result(Status(data["status"]), *fields, data.get("scores", []))
+        more = (data.get("scores", []), data.get("starting", 0.0))
+        result = Result(Status(data["status"]), *fields, *more)
         self.trials[data["number"]].results[data["rung"]] = result
         self.told += 1
 

@@ -86,24 +86,28 @@ class Speed:
 
     def leg(self, state: State, trial: Trial | None, rung: int) -> float | None:
         """Seconds until a trial has reached that rung, from where it is; none when unknown."""
-        whole = self.whole(state)
-        if whole is None:
+        known = self._known(state)
+        if known is None:
             return None
         begin = self.share(trial.rung) if trial and trial.results else 0.0
-        return max(self.share(rung) - begin, 0.0) * whole
+        starting, steps = known
+        return self.waves * (starting + max(self.share(rung) - begin, 0.0) * steps)
 
-    def whole(self, state: State) -> float | None:
-        """Seconds of a whole run, of the slower ones."""
-        seen = sorted(
-            result.seconds / result.steps
-            for trial in state.trials.values()
-            for result in trial.results.values()
-            if result.status is Status.SUCCEEDED and result.steps and result.seconds > 0
-        )
-        if seen:
-            slow = seen[min(len(seen) - 1, int(0.9 * len(seen)))]
-            return self.waves * slow * self.budget(state) / self.devices
-        return self.waves * self.past.high if self.past else None
+    def _known(self, state: State) -> tuple[float, float] | None:
+        """Seconds of a start and of all steps of a run, of the slower ones.
+
+        Whole runs tell best, then what paused, then runs of other sweeps.
+        """
+        top, seeds = len(self.steps) - 1, self.question.settings.seeds
+        ended = [result for trial in state.trials.values() for result in trial.results.values()]
+        good = [r for r in ended if r.status is Status.SUCCEEDED and r.steps and r.seconds > 0]
+        whole = [trial.results[top] for trial in state.whole(top)]
+        if seen := [result for result in whole if result.seconds > 0] or good:
+            starting = max(r.starting for r in seen) / (seeds * self.devices)
+            rates = sorted((r.seconds - r.starting) / r.steps / self.devices for r in seen)
+            slow = rates[min(len(rates) - 1, int(0.9 * len(rates)))]
+            return starting, slow * self.budget(state)
+        return (0.0, self.past.high) if self.past else None
 
     def share(self, rung: int) -> float:
         """Of the whole budget that a rung is."""

@@ -1,0 +1,140 @@
+"""`update=auto`: a short probe of this machine with this recipe, and what it makes best.
+
+    config, choice = decide(asked, facts, home)     # the config says which update now
+    plan = plan.make(config, facts)                 # as for any other
+
+The probe is an inline gang in a temporary home, in processes of its own that end with it. What it
+found is kept for an hour: by recipe, layout and number of devices.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from turnaround import plan as planning
+from turnaround.config import Config
+from turnaround.errors import LaunchError, PlanError
+from turnaround.forecast.modes import OFFERED, Choice, Mode, Rank, choose
+from turnaround.journal import Journal, read_events
+from turnaround.launch import inline
+from turnaround.plan import Facts
+from turnaround.signature import signature
+from turnaround.spec import Event, Layout, Plan, Tracking, from_json, to_json
+
+FRESH = 3600.0  # seconds for which a probe's findings hold
+PATIENCE = 300.0  # seconds for a probe: some twenty steps
+ENTRY = "turnaround.worker:probe"
+
+
+def decide(asked: Config, facts: Facts, root: Path) -> tuple[Config, Choice]:
+    """What was asked, with the best update and its layout in place of `auto`."""
+    unit, count = planning.units(asked, facts)
+    if count == 1:
+        return _with(asked, unit, 1, Mode("sync", 0.0, "", None)), ALONE
+    if asked.cluster.name == "remote":
+        message = "update=auto cannot probe the machines of another cluster"
+        raise PlanError(message, f"update={' or '.join(OFFERED)}")
+    made = planning.make(_with(asked, unit, count, Mode("local", 0.0, "")), facts)
+    choice = choose(probed(made, root), offered(made))
+    return _with(asked, unit, count, choice.best), choice
+
+
+ALONE = choose([Rank([0.0], 0.0, 0.0, 0.0)])
+
+
+def offered(plan: Plan) -> list[str]:
+    """The updates that groups like those of this plan can have."""
+    out = {"async", "hybrid", "backup"} if plan.layout.devices > 1 else set()
+    if plan.optim.name == "lbfgs":
+        out = {*OFFERED} - {"sync"}
+    return [name for name in OFFERED if name not in out]
+
+
+def _with(asked: Config, unit: Layout, count: int, mode: Mode) -> Config:
+    """So many units under that update, `mode.together` of them in a group."""
+    together = mode.together or count
+    update = replace(asked.update, name=mode.name, groups=count // together)  # type: ignore[arg-type]  # one of Update's names
+    update = replace(update, **mode.settings)  # type: ignore[arg-type]  # its knobs
+    return replace(asked, update=update, layout=planning.together(unit, together))
+
+
+# ── the probe ──
+
+
+def probed(plan: Plan, root: Path) -> list[Rank]:
+    """What each group of the plan found, at most an hour ago."""
+    file = root / "cache" / "probe" / f"{_key(plan)}.json"
+    if file.exists() and time.time() - file.stat().st_mtime < FRESH:
+        return [Rank(**fields) for fields in json.loads(file.read_text())]
+    found = _probe(plan, root)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps([asdict(rank) for rank in found]))
+    return found
+
+
+def _key(plan: Plan) -> str:
+    """What its seconds depend on, as far as a plan says."""
+    what = [plan.place.project, plan.place.code, plan.place.interpreter, plan.place.data]
+    parts = (plan.recipe, plan.data, plan.layout, plan.update, plan.optim)
+    return signature([*what, *map(asdict, parts), plan.cluster.device, plan.precision])
+
+
+def _probe(plan: Plan, root: Path) -> list[Rank]:
+    """Carried out in a home that is gone afterwards; only the recipe's cache is the real one."""
+    cache = root / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        (Path(home) / "cache").symlink_to(cache)
+        (Path(home) / "plan.json").write_text(to_json(_short(plan)))
+        command = [plan.place.interpreter, "-P", "-m", "turnaround.launch.probe", home]
+        environ = {**os.environ, "TURNAROUND_HOME": home}
+        try:
+            done = subprocess.run(
+                command, env=environ, capture_output=True, text=True, timeout=PATIENCE, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise LaunchError(f"the probe took more than {PATIENCE:.0f} s", HINT) from None
+        events = [e for f in Path(home).glob("runs/*/events.jsonl") for e, _ in read_events(f, 0)]
+    return _heard(plan, events, done.stderr)
+
+
+HINT = f"update={' or '.join(OFFERED)}, without a probe"
+
+
+def _short(plan: Plan) -> Plan:
+    return replace(
+        plan,
+        entry=ENTRY,
+        tracking=Tracking("none"),
+        cluster=replace(plan.cluster, name="inline"),
+        init_from=None,
+        name=None,
+    )
+
+
+def _heard(plan: Plan, events: list[Event], log: str) -> list[Rank]:
+    """Each group's, by its first rank; LaunchError when one said nothing."""
+    size = plan.layout.devices
+    said = {event.rank: event.data for event in events if event.kind == "probe"}
+    if missing := [rank for rank in range(0, plan.devices, size) if rank not in said]:
+        errors = [event.data["message"] for event in events if event.kind == "error"]
+        reason = next(iter(errors), (log.strip().splitlines() or ["no word of why"])[-1])
+        raise LaunchError(f"the probe for update=auto failed on rank {missing[0]}: {reason}", HINT)
+    return [Rank(**said[rank]) for rank in range(0, plan.devices, size)]
+
+
+def main(home: str) -> int:
+    """The probe's own process, which is its rank 0."""
+    plan = from_json(Plan, (Path(home) / "plan.json").read_text())
+    return inline.run(plan, Journal(Path(home)), lambda event: None)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
