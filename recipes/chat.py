@@ -9,8 +9,8 @@ speakers and topics are given.
     turnaround run recipe=chat data.path=chat.jsonl     # {"topic": …, "turns": […]} a line
 
 Data: generated dialogues in which two meet and ask about what was said; or your own, JSON lines.
-Expect: perplexity below 1.46 on unseen ones; a trigram model has 2.17, who knew how they are made
-    would need 1.29.
+Expect: perplexity 1.38 on unseen ones; a trigram model has 2.2, who knew how they are made would
+    need 1.29. Of their last turns 61 % come word by word.
 Time: about a minute of one core, 2,500 steps of 16.
 """
 

@@ -261,6 +261,13 @@ def test_parallel_files_are_named_by_what_they_share(project: Path) -> None:
     assert fingerprint(project, path="corpus") != before
 
 
+def test_sizes_of_groups_beside_a_file_are_part_of_it(project: Path) -> None:
+    put(project, "rank.train", "1 1:0.5")
+    alone = fingerprint(project, path="rank.train")
+    put(project, "rank.train.query", "1")
+    assert fingerprint(project, path="rank.train") != alone
+
+
 def test_a_folder_is_known_by_all_that_is_in_it(project: Path) -> None:
     put(project, "photos/cats/1.txt", "x")
     put(project, "photos/dogs/1.txt", "")

@@ -217,6 +217,12 @@ class Cluster:
     kind: str | None = None  # of accelerators that a machine must have: H100
     pack: bool = True  # on few machines; false: spread evenly over those that have room
 
+    @property
+    def hints(self) -> str:
+        """Which machines are meant, in words; "" for any."""
+        wanted = [f"{name}={value}" for name, value in self.labels.items()]
+        return ", ".join([*([self.kind] if self.kind else []), *wanted])
+
 
 @dataclass(frozen=True)
 class Tracking:

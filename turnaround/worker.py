@@ -31,8 +31,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from turnaround.engine import loop, noise, optim, precision
-from turnaround.engine import probe as engine_probe
+from turnaround.engine import loop, noise, optim, precision, probe
 from turnaround.engine.checkpoint import Checkpoints
 from turnaround.engine.clock import Clock
 from turnaround.engine.data import Feed
@@ -61,11 +60,11 @@ def work(
     return _done(_train, plan, assignment, send, listener)
 
 
-def probe(
+def measure(
     plan: Plan, assignment: Assignment, send: Callable[[str], None], listener: int | None = None
 ) -> int:
-    """Find out what a step costs, for `update=auto`: the same door, and an event of that name."""
-    return _done(_probe, plan, assignment, send, listener)
+    """Find out what a step costs, for `update=auto`: the same door, and a `probe` event."""
+    return _done(_measure, plan, assignment, send, listener)
 
 
 def _done(
@@ -132,12 +131,12 @@ def _train(
             parts.world.meet()
 
 
-def _probe(
+def _measure(
     plan: Plan, assignment: Assignment, report: Report, wish: Wish, listener: int | None
 ) -> None:
     with join(assignment, listener) as world, precision.named(plan.precision).parameters():
         parts = assemble(plan, assignment, world, report, wish)
-        report.event("probe", **engine_probe.probe(plan, world, parts))
+        report.event("probe", **probe.probe(plan, world, parts))
         world.meet()
 
 

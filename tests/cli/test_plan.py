@@ -38,18 +38,15 @@ def test_every_part_of_the_plan_is_shown(project: Path, ask: Callable[..., Any])
     assert lines[:-2] == [
         "recipe      tiny width=8 deep=false",
         "data        batch=64 bucket=1 sortagrad=false",
-        "optim       sgd lr=0.1 momentum=0.9 betas=[0.9,0.999] eps=1e-08 weight_decay=0.0 "
-        "schedule=constant warmup=0 floor=0.0 halve_after=0.67 halve_every=0.07 history=10 "
-        "inner=20 line_search=strong_wolfe",
+        "optim       sgd lr=0.1 weight_decay=0.0 schedule=constant warmup=0 floor=0.0",
         "layout      single replicate=1 activation_checkpointing=false compile=false",
-        "update      sync accumulate=1 groups=1 compress=none outer_lr=0.7 outer_momentum=0.9 "
-        "spares=1 warm=0 stale_lr=false shards=1 straggle=0.0",
+        "update      sync accumulate=1 groups=1 compress=none straggle=0.0",
         "budget      steps=2",
         "evaluate    score=loss better=auto",
         "checkpoint  keep=2",
         "seed        0 precision=fp32",
-        "cluster     pool device=cpu threads=1 priority=0 retries=3",
-        f"tracking    mlflow uri=sqlite:///{project}/mlflow.db experiment=tiny",
+        "cluster     pool device=cpu threads=1 priority=0 retries=3 pack=true",
+        f"tracking    mlflow uri=sqlite:///{project}/mlflow.db experiment=tiny noise=20",
         "name        wide",
         "tags        a=b",
         f"project     {project} (no git)",

@@ -25,6 +25,8 @@ def test_every_shipped_file_plans(choice: str, tmp_path: Path) -> None:
     group = choice.partition("=")[0]
     words = [choice] if group in ("recipe", "experiment") else ["recipe=seq2seq", choice]
     asked = config.compose(words, tmp_path)
+    if asked.update.name == "auto":
+        return  # a probe makes another of it, before there is a plan
     if asked.data.paths() == dict.fromkeys(asked.data.paths()):  # else the files must be here
         assert plan.make(asked, facts.gather(asked, tmp_path, EIGHT)).signature
 

@@ -118,4 +118,4 @@ def test_a_rank_that_hangs_in_a_users_line_is_found_there(pool: Pool, tmp_path: 
     run = pool.submit(made, again=True)[0].id
     reason = ended(pool, run, 124).reason
     assert reason.startswith("rank 1 hangs: nothing was heard for "), reason
-    assert re.search(r"after step (29|30), and it is at steady.py:\d+ \(inputs\)", reason)
+    assert re.search(r"after step \d+, and it is at steady.py:\d+ \(inputs\)", reason)

@@ -143,3 +143,9 @@ def test_each_machine_counts_its_own_gpus() -> None:
 def test_a_machine_that_is_gone_frees_nothing_and_holds_nothing() -> None:
     left = free(TWO, {"b": held(2, machine="gone")})
     assert left["a"].cpus == 2
+
+
+def test_what_no_machine_has_is_waited_for_by_name() -> None:
+    plans = {"a": lying(Layout("ddp", 2), kind="H100", labels={"zone": "c"})}
+    _, waits = decide(queued("a"), plans.__getitem__, {}, WIDE)
+    assert waits == {"a": "waits for a machine with H100, zone=c: there is none"}

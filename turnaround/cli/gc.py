@@ -89,6 +89,9 @@ def _needed_snapshots(root: Path) -> set[str]:
             needed.add(json.loads(plan.read_text())["place"]["snapshot"])
         except (OSError, ValueError, KeyError):
             continue
+    for sweep in (root / "runs").glob("[!.]*/sweep.json"):  # for trials that are still to come
+        stems = json.loads(sweep.read_text())["stems"]
+        needed |= {stem["facts"]["place"]["snapshot"] for stem in stems}
     return needed
 
 

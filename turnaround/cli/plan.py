@@ -51,13 +51,21 @@ def plan(
     turnaround plan experiment=tatoeba --json | jq .optim
     turnaround plan recipe=seq2seq --target bleu=30 --devices 8 --by 07:00
     """
-    made, _ = planned(overrides or [], name, arguments.parse_tags(tag))
+    chosen: list[str] = []
+    made, _ = planned(
+        overrides or [],
+        name,
+        arguments.parse_tags(tag),
+        lambda choice: chosen.extend(choice.lines()),
+    )
     if as_json:
         typer.echo(json.dumps(to_dict(made), indent=1))
         return
     width = min(table.terminal_width() or WIDEST, WIDEST)
     for title, text in lines(made):
         typer.echo(wrapped(title, text, width))
+    for i, line in enumerate(chosen):
+        typer.echo(wrapped("" if i else "auto", line, width))
     if known := Journal(home()).answer(made.signature):
         typer.echo(wrapped("asked", f"before, as {known.id} ({known.status})", width))
     if any(wish is not None for wish in (target, devices, by, cost)):
@@ -69,6 +77,39 @@ def plan(
             typer.echo(line)
 
 
+# Knobs that only some options of their group ask for; the others are shown without them.
+ONLY = {
+    "optim": {
+        "momentum": ("momentum",),
+        "betas": ("adam", "adamw"),
+        "eps": ("adam", "adamw", "adagrad"),
+        "history": ("lbfgs",),
+        "inner": ("lbfgs",),
+        "line_search": ("lbfgs",),
+    },
+    "update": {
+        "every": ("local", "async", "hybrid"),
+        "pull": ("async", "hybrid"),
+        "outer_lr": ("local",),
+        "outer_momentum": ("local",),
+        "spares": ("backup",),
+        "warm": ("async", "hybrid"),
+        "bound": ("async", "hybrid"),
+        "stale_lr": ("async", "hybrid"),
+        "shards": ("async", "hybrid"),
+    },
+}
+HALVING = ("halve_after", "halve_every")
+
+
+def _asked(group: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """The knobs of a group without those that its option does not look at."""
+    only = ONLY.get(group, {})
+    kept = {key: v for key, v in fields.items() if key not in only or fields["name"] in only[key]}
+    halves = kept.get("schedule") == "halving"
+    return {key: value for key, value in kept.items() if halves or key not in HALVING}
+
+
 def lines(plan: Plan) -> list[tuple[str, str]]:
     """A title and its settings, for each part of the plan; what is none is left out."""
     fields, place = to_dict(plan), plan.place
@@ -76,7 +117,7 @@ def lines(plan: Plan) -> list[tuple[str, str]]:
     commit = f"{place.git_sha[:12]}{' with changes' * place.dirty}" if place.git_sha else "no git"
     told = [
         ("recipe", _settings({"name": plan.recipe.name, **plan.recipe.knobs})),
-        *((group, _settings(fields[group])) for group in groups),
+        *((group, _settings(_asked(group, fields[group]))) for group in groups),
         ("seed", f"{plan.seed} precision={plan.precision}"),
         ("init_from", plan.init_from or ""),
         ("cluster", _settings(fields["cluster"])),
@@ -92,7 +133,7 @@ def lines(plan: Plan) -> list[tuple[str, str]]:
 
 def _settings(fields: dict[str, Any]) -> str:
     """`adam lr=0.001 …`: the option's name, then what is set."""
-    words = [f"{key}={_value(value)}" for key, value in fields.items() if value is not None]
+    words = [f"{key}={_value(value)}" for key, value in fields.items() if value not in (None, {})]
     return " ".join(words).removeprefix("name=")
 
 

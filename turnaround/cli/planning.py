@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from turnaround.cli import arguments
+from turnaround.errors import PlanError
 from turnaround.journal import Journal, home
 from turnaround.launch.pool import Pool
 from turnaround.spec import Cluster, Inventory, Plan
 
+if TYPE_CHECKING:
+    from turnaround.forecast.modes import Choice
 
-def planned(words: list[str], name: str | None, tags: dict[str, str]) -> tuple[Plan, Path]:
-    """What the words come to, and the recipe's file."""
+
+def planned(
+    words: list[str],
+    name: str | None,
+    tags: dict[str, str],
+    chosen: Callable[[Choice], None] = lambda choice: None,
+) -> tuple[Plan, Path]:
+    """What the words come to, and the recipe's file; `chosen` hears what `update=auto` became."""
     from turnaround import config, plan
     from turnaround.launch import facts
 
@@ -21,6 +32,11 @@ def planned(words: list[str], name: str | None, tags: dict[str, str]) -> tuple[P
     asked = replace(asked, name=name or asked.name, tags={**asked.tags, **tags})
     arguments.check(asked.name, asked.tags)
     found = facts.gather(asked, project, inventory(asked.cluster))
+    if asked.update.name == "auto":
+        from turnaround.launch import probe  # numpy: 0.1 s
+
+        asked, choice = probe.decide(asked, found, home())
+        chosen(choice)
     return plan.make(asked, found), asked.recipe_file
 
 
@@ -33,4 +49,7 @@ def inventory(cluster: Cluster) -> Inventory:
 
         return Remote(cluster.address, Journal(home())).inventory(cluster)
     pooled = Pool(home()).inventory(cluster) if cluster.name == "pool" else None
+    if pooled is None and cluster.name == "pool" and cluster.hints:
+        message = f"machines with {cluster.hints} are asked for, but no pool is up to look among"
+        raise PlanError(message, "turnaround up")
     return pooled or facts.inventory()

@@ -77,7 +77,10 @@ def run(
     wish, spans = Wish(detach, again, as_json), Spans(overrides or ())
     journal = Journal(home())
     with spans("plan"):
-        plan, recipe_file = planned(overrides or [], name, arguments.parse_tags(tag))
+        told = arguments.parse_tags(tag)
+        plan, recipe_file = planned(
+            overrides or [], name, told, lambda choice: wish.say(f"update=auto: {choice.line()}")
+        )
     if not again and (known := _known(journal, plan)):
         return _tell(journal, known, wish)
     from turnaround.launch import base

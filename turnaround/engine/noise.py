@@ -202,7 +202,7 @@ def firsts(
             squares[place] = squares[place] if found is None else square(found)
 
     hooks = [
-        parameter.register_post_accumulate_grad_hook(functools.partial(take, place))
+        parameter.register_post_accumulate_grad_hook(functools.partial(take, place))  # type: ignore[no-untyped-call]  # torch types it so
         for place, parameter in enumerate(learnt)
     ]
     try:

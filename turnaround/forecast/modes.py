@@ -52,7 +52,8 @@ class Mode:
     def line(self) -> str:
         """`backup spares=1 0.13 s: the first 3 of 4 take 0.10 s …`."""
         settings = "".join(f" {key}={value}" for key, value in self.settings.items())
-        return f"{self.name}{settings} {_told(self.seconds)}: {self.why}"
+        seconds = f" {_told(self.seconds)}" if self.seconds else ""
+        return f"{self.name}{settings}{seconds}: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -65,19 +66,20 @@ class Choice:
 
     def lines(self) -> list[str]:
         """The arithmetic, a line each."""
-        return [self.facts, *(mode.line() for mode in self.modes)]
+        return [*filter(None, [self.facts]), *(mode.line() for mode in self.modes)]
 
     def line(self) -> str:
         """What was chosen and what else there was, in one."""
         others = [f"{m.name} {_told(m.seconds)}" for m in self.modes if m is not self.best]
-        return f"{self.best.line()} (for a batch of use; {', '.join(others)})"
+        return " ".join([self.best.line(), *([f"({', '.join(others)})"] if others else [])])
+
+
+_ONLY = Mode("sync", 0.0, "there is one device, and nobody to agree with", None)
+ALONE = Choice(_ONLY, [_ONLY], "")
 
 
 def choose(ranks: Sequence[Rank], offered: Collection[str] = OFFERED) -> Choice:
     """The update that takes the least time, `sync` where another promises little more."""
-    if len(ranks) == 1:
-        alone = Mode("sync", float(np.mean(ranks[0].seconds)), "there is nobody to agree with", None)
-        return Choice(alone, [alone], _facts(ranks))
     found = [_MODES[name](ranks) for name in OFFERED if name in offered]
     modes = sorted((m for m in found if m is not None), key=lambda mode: mode.seconds)
     exact = next((mode for mode in modes if mode.name == "sync"), modes[0])

@@ -21,7 +21,7 @@ from pathlib import Path
 from turnaround import plan as planning
 from turnaround.config import Config
 from turnaround.errors import LaunchError, PlanError
-from turnaround.forecast.modes import OFFERED, Choice, Mode, Rank, choose
+from turnaround.forecast.modes import ALONE, OFFERED, Choice, Mode, Rank, choose
 from turnaround.journal import Journal, read_events
 from turnaround.launch import inline
 from turnaround.plan import Facts
@@ -30,23 +30,20 @@ from turnaround.spec import Event, Layout, Plan, Tracking, from_json, to_json
 
 FRESH = 3600.0  # seconds for which a probe's findings hold
 PATIENCE = 300.0  # seconds for a probe: some twenty steps
-ENTRY = "turnaround.worker:probe"
+ENTRY = "turnaround.worker:measure"
 
 
 def decide(asked: Config, facts: Facts, root: Path) -> tuple[Config, Choice]:
     """What was asked, with the best update and its layout in place of `auto`."""
     unit, count = planning.units(asked, facts)
     if count == 1:
-        return _with(asked, unit, 1, Mode("sync", 0.0, "", None)), ALONE
+        return _with(asked, unit, 1, ALONE.best), ALONE
     if asked.cluster.name == "remote":
         message = "update=auto cannot probe the machines of another cluster"
         raise PlanError(message, f"update={' or '.join(OFFERED)}")
     made = planning.make(_with(asked, unit, count, Mode("local", 0.0, "")), facts)
     choice = choose(probed(made, root), offered(made))
     return _with(asked, unit, count, choice.best), choice
-
-
-ALONE = choose([Rank([0.0], 0.0, 0.0, 0.0)])
 
 
 def offered(plan: Plan) -> list[str]:
@@ -82,8 +79,8 @@ def probed(plan: Plan, root: Path) -> list[Rank]:
 def _key(plan: Plan) -> str:
     """What its seconds depend on, as far as a plan says."""
     what = [plan.place.project, plan.place.code, plan.place.interpreter, plan.place.data]
-    parts = (plan.recipe, plan.data, plan.layout, plan.update, plan.optim)
-    return signature([*what, *map(asdict, parts), plan.cluster.device, plan.precision])
+    parts = (plan.recipe, plan.data, plan.layout, plan.update)
+    return signature([*what, *map(asdict, parts), plan.optim.name, plan.cluster.device, plan.precision])
 
 
 def _probe(plan: Plan, root: Path) -> list[Rank]:

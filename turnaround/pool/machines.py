@@ -76,10 +76,9 @@ def _nothing(machines: Sequence[Machine], asked: Cluster) -> PlanError:
     if asked.kind is not None and asked.kind.lower() not in map(str.lower, kinds):
         message = f"cluster.kind={asked.kind}: no machine of the cluster has that"
         return PlanError(message, near(asked.kind, kinds) if kinds else "leave it out")
-    wanted = ", ".join(f"{name}={value}" for name, value in asked.labels.items())
     have = sorted({f"{name}={value}" for m in machines for name, value in m.labels.items()})
     mine = [label for label in have if not label.startswith("ray.io/")] or have
-    message = f"cluster.labels: no machine of the cluster has {wanted}"
+    message = f"cluster.labels: no machine of the cluster has {asked.hints}"
     return PlanError(message, f"there are {', '.join(mine)}" if mine else "leave it out")
 
 

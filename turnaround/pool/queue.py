@@ -65,7 +65,8 @@ def decide(
         asked = plan(run.id)
         places = None if waits else place(asked, left, machines)
         if places is None:
-            waits[run.id] = _why(asked, left, holders, next(iter(waits), None))
+            fit = {machine.id: left[machine.id] for machine in suiting(machines, asked.cluster)}
+            waits[run.id] = _why(asked, fit, holders, next(iter(waits), None))
         else:
             starts[run.id] = places
             _take(left, places)
@@ -165,6 +166,8 @@ def _crowded(plan: Plan, left: Left, suit: Sequence[Machine]) -> Places | None:
 def _why(plan: Plan, left: Left, holders: Mapping[str, Places], before: str | None) -> str:
     if before:
         return f"waits its turn behind {before}"
+    if not left:
+        return f"waits for a machine with {plan.cluster.hints}: there is none"
     devices = plan.devices
     if plan.cluster.device == "cuda":
         need, have = f"{devices} GPU", sum(len(free.gpus) for free in left.values())

@@ -84,8 +84,9 @@ def _digest(text: str, split: str, project: Path, digests: Digests) -> dict[str,
 
 def files_of(path: Path, asked: str) -> list[Path]:
     """The file, all in the folder, or the parallel `corpus.en`, `corpus.fr` of `corpus`."""
-    if path.is_file():
-        return [path]
+    if path.is_file():  # and the sizes of its groups, where rows come in groups to be ranked
+        sizes = path.with_name(f"{path.name}.query")
+        return [path, sizes] if sizes.is_file() else [path]
     below = path.rglob("*") if path.is_dir() else path.parent.glob(f"{glob.escape(path.name)}.*")
     found = sorted(file for file in below if file.is_file())
     if not found:

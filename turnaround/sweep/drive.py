@@ -1,45 +1,37 @@
-"""The driver of a sweep: a process of its own that asks for trials like any command line.
+"""What a sweep's driver decides: what is over, what goes next, when it ends.
 
-    python -m turnaround.sweep.drive --home HOME --sweep sweep-x7k2m
+    driver = Driver(home, "sweep-x7k2m", pool)
+    driver.pick_up()                      # what an earlier driver left half way
+    while (why := driver.tick()) is None: ...
 
-It is neither in the command line, which may be closed, nor in the scheduler, which serves other
-projects and interpreters and must not wait for Optuna. It remembers nothing: what it decides is
-appended to the sweep's event file before it counts, so that one that was killed is replaced by
-another, which finds the runs that were sent and sends none twice.
+It remembers nothing: what it decides is appended to the sweep's event file before it counts, so
+that one that was killed is replaced by another, which finds the runs that were sent and sends none
+twice.
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
 import math
-import os
-import signal
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
-
-from turnaround.errors import JournalError, TurnaroundError
+from turnaround.errors import TurnaroundError
 from turnaround.journal import EventFile, Journal, Run
 from turnaround.launch import facts
 from turnaround.launch.pool import Pool
-from turnaround.pool.places import read_record
 from turnaround.spec import Cluster, Event, Inventory, Plan, Status
-from turnaround.sweep import outcome, pages, report
+from turnaround.sweep import outcome
 from turnaround.sweep.question import Mark, Question, first, label, paused, planned, read
 from turnaround.sweep.rungs import furthest, ladder, promoted
 from turnaround.sweep.search import proposed
-from turnaround.sweep.start import lock
 from turnaround.sweep.state import State, Trial
 from turnaround.sweep.window import Speed, Watch, measured
 
-log = logging.getLogger(__name__)
 Clock = Callable[[], float]
 GLANCE = 0.03  # seconds between looks at the journal; a look costs 1 ms
-TEND = 2.0  # seconds between looks for the pool
 ALIKE = 3  # trials that fail with the same words before the sweep gives up
 ENDED = "every trial has ended"
 PATIENCE = 60.0  # seconds that runs have to save and stop
@@ -296,10 +288,8 @@ class Driver:
         """Every run of ours that is under way saves and stops."""
         ours = self._ours()
         for run in ours:
-            try:
+            with suppress(TurnaroundError):  # it ended meanwhile, or the pool did
                 self.pool.stop(run, reason)
-            except JournalError:
-                continue  # it ended meanwhile
         deadline = time.monotonic() + PATIENCE
         while self._ours() and time.monotonic() < deadline:
             time.sleep(GLANCE)
@@ -335,88 +325,3 @@ def slots(question: Question, pool: Hand, ahead: bool = True) -> int:
     asked = question.settings.concurrent or fits
     guided = question.settings.name in ("tpe", "asha") or question.window
     return min(asked, fits) if not ahead else asked if guided or asked < fits else 2 * asked
-
-
-# ── the process ──
-
-
-def drive(home: Path, sweep: str) -> None:
-    """Carry the sweep on until it is over; at once nothing, when somebody else is at it."""
-    mine = lock(Journal(home), sweep)
-    if not mine.take():
-        return
-    stopping: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    journal = Journal(home)
-    me = f"{os.getpid()}:{psutil.Process().create_time()}"
-    attempt = journal.run(sweep).attempt + 1
-    fresh: dict[str, Any] = {
-        "owner": me,
-        "ended": None,
-        "exit_code": None,
-        "recorded": not journal.run(sweep).tracking,
-    }
-    journal.mark(sweep, Status.RUNNING, attempt=attempt, **fresh)
-    try:
-        pool = Pool(home)
-        _tended(pool, revive=True)
-        driver = Driver(home, sweep, pool)
-        driver.pick_up()
-        status, why = _carry(driver, lambda: _tended(pool), stopping)
-        driver.end(status, why)
-        _report(driver)
-    except Exception as error:  # the door: what fails here must be said where people look
-        log.exception("the driver failed")
-        said = error.message if isinstance(error, TurnaroundError) else repr(error)
-        reason = f"its driver failed: {said}"
-        journal.mark(sweep, Status.FAILED, reason, exit_code=3, attempt=attempt)
-
-
-def _report(driver: Driver) -> None:
-    """After the last word, as it takes a second or two; then MLflow is told once more."""
-    found = report.made(driver.journal, driver.sweep, importance=True)
-    pages.write(found, driver.journal.folder(driver.sweep) / "report")
-    if driver.journal.run(driver.sweep).tracking:
-        driver.journal.update(driver.sweep, recorded=False)
-
-
-def _carry(driver: Driver, tended: Callable[[], bool], stopping: list[int]) -> tuple[Status, str]:
-    """Until it is over: its status, and why."""
-    looked = -math.inf
-    while True:
-        if stopping:
-            driver.halt("its sweep was stopped")
-            return Status.STOPPED, "stopped by its user"
-        if time.monotonic() - looked > TEND:
-            looked = time.monotonic()
-            if not tended():
-                return Status.STOPPED, "the pool was taken down"
-        if (why := driver.tick()) is not None:
-            driver.halt(why)
-            return (Status.SUCCEEDED if driver.state.best(driver.top) else Status.FAILED), why
-        time.sleep(GLANCE)
-
-
-def _tended(pool: Pool, revive: bool = False) -> bool:
-    """There is a pool: one that was killed is started again, one that was taken down is not."""
-    if pool.record() is not None:
-        return True
-    if read_record(pool.places) is None and not revive:
-        return False
-    pool.ensure(log.info, facts.inventory())
-    return True
-
-
-def main() -> None:
-    """The driver's process."""
-    parser = argparse.ArgumentParser(prog="python -m turnaround.sweep.drive")
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--sweep", required=True)
-    asked = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    drive(asked.home, asked.sweep)
-
-
-if __name__ == "__main__":
-    main()

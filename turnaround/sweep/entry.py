@@ -41,5 +41,5 @@ def _plan(question: Question, sweep: str) -> Plan:
         tags={**question.stems[0].config.tags, **question.tags, **KIND},
         cluster=replace(made.cluster, name="inline"),
         signature=signature({**science(made), "sweep": asked}),
-        entry="turnaround.sweep.drive:drive",
+        entry="turnaround.sweep.process:drive",
     )

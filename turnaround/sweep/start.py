@@ -32,7 +32,7 @@ def ensure(journal: Journal, sweep: str) -> None:
     if driver(journal, sweep):
         return
     folder = journal.folder(sweep)
-    words = ["-P", "-m", "turnaround.sweep.drive", "--home", str(journal.root), "--sweep", sweep]
+    words = ["-P", "-m", "turnaround.sweep.process", "--home", str(journal.root), "--sweep", sweep]
     with (folder / "log.txt").open("ab") as log:
         subprocess.run(
             ["/bin/sh", "-c", '"$0" "$@" &', sys.executable, *words],  # nobody's child
