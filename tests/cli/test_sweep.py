@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.projects import TWO, make_project
+from tests.sweeps import Night, asked
 from turnaround.journal import Journal, Run
 from turnaround.launch.pool import Pool
 from turnaround.spec import Status
@@ -63,6 +64,34 @@ def test_a_run_is_no_sweep(ask, project, submit) -> None:
     submit("seq2seq-aaaaa", Status.STOPPED)
     told = ask("sweep", "--resume", "seq2seq-aaaaa")
     assert (told.code, "is a run and no sweep" in told.err) == (2, True)
+
+
+@pytest.fixture
+def night(project: Path, journal: Journal) -> Night:
+    """A sweep of three that has ended."""
+    night = Night.of(asked(project, journal.root, "optim.lr=0.001,0.01,0.1"), journal.root)
+    night.drive()
+    return night
+
+
+def test_going_on_with_code_that_changed_names_the_file_and_asks_whose(
+    ask, night: Night, project: Path
+) -> None:
+    recipe = project / "recipes" / "steady.py"
+    recipe.write_text(recipe.read_text() + "\n# changed\n")
+    told = ask("sweep", "--resume", night.sweep)
+    assert told.code == 2
+    assert "recipes/steady.py changed since the sweep began" in told.err
+    assert "--code old" in told.err
+    assert "has finished" in ask("sweep", "--resume", night.sweep, "--code", "old").out
+
+
+def test_a_sweep_that_has_finished_says_what_could_be_added(ask, night: Night) -> None:
+    assert "--add N tries more" in ask("sweep", "--resume", night.sweep).out
+    told = ask("sweep", "--resume", night.sweep, "--add", "2")
+    assert (told.code, "all 3 settings were tried" in told.err) == (2, True)
+    told = ask("sweep", "--resume", night.sweep, "--failed")
+    assert (told.code, "no trial of" in told.err) == (2, True)
 
 
 # ── on a pool ──

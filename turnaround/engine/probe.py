@@ -10,6 +10,7 @@ Nobody waits for anybody during a step, so a straggler is seen as what it is. Th
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -103,7 +104,8 @@ def _exchange(world: World, group: World, flat: Tensor) -> float:
         caller = Caller(call((door[0], door[1]), door[2], world.rank // group.size))
     world.meet()  # from here on the service counts on everybody
     if group.rank == 0:
-        times = [_timed(lambda: _ask(caller, step, flat)) for step in range(1, 2 + AGREEMENTS)]
+        steps = range(1, 2 + AGREEMENTS)
+        times = [_timed(functools.partial(_ask, caller, step, flat)) for step in steps]
         if service:
             service.over = True
         caller.leave()

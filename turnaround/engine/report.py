@@ -26,7 +26,7 @@ from turnaround.engine.metrics import Mean
 from turnaround.errors import NumericsError
 from turnaround.spec import Event, to_json
 
-OWN = ("worker", "error", "ledger", "probe")  # what each rank says for itself; the rest rank 0 says for all
+OWN = ("worker", "error", "ledger", "probe")  # what each rank says for itself, rank 0 the rest
 EARLY = 50  # steps that are all points: where a curve moves most; short comparisons need each;
 EVERY = 10  # then each tenth step,
 SECONDS = 1.0  # or one a second where ten steps take longer,

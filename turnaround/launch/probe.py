@@ -78,9 +78,11 @@ def probed(plan: Plan, root: Path) -> list[Rank]:
 
 def _key(plan: Plan) -> str:
     """What its seconds depend on, as far as a plan says."""
-    what = [plan.place.project, plan.place.code, plan.place.interpreter, plan.place.data]
-    parts = (plan.recipe, plan.data, plan.layout, plan.update)
-    return signature([*what, *map(asdict, parts), plan.optim.name, plan.cluster.device, plan.precision])
+    place = plan.place
+    what = [place.project, place.code, place.interpreter, place.data]
+    what += [plan.optim.name, plan.cluster.device, plan.precision]
+    parts = [asdict(plan.recipe), asdict(plan.data), asdict(plan.layout), asdict(plan.update)]
+    return signature([*what, *parts])
 
 
 def _probe(plan: Plan, root: Path) -> list[Rank]:
