@@ -104,7 +104,7 @@ class Captioner(Writer):
         """Where the writer starts, and the places that it can look back at."""
         seen = self.encoder(source / 255).flatten(2).transpose(1, 2)
         annotations = self.seen(seen) + self.place.weight
-        first = torch.tanh(self.start(annotations.flatten(1)))  # the mean is all but the same
+        first = self.start(annotations.flatten(1))  # a tanh ends at ±1 for every image
         layered = first.unflatten(1, (2, self.decoder.num_layers, -1))
         hidden, cell = layered.permute(1, 2, 0, 3).contiguous()
         absent = torch.zeros(annotations.shape[:2], dtype=torch.bool, device=source.device)

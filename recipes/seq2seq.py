@@ -1,14 +1,16 @@
 """Sequence to sequence: translate, with an LSTM that reads and an LSTM that writes.
 
 The reader hands its last state to the writer (Sutskever, Vinyals & Le, 2014), which also looks back
-at every position of the source (Bahdanau, Cho & Bengio, 2015). Unless it is given files it learns
-generated English-French sentences: after 2,000 steps of 32, in a minute on one CPU core, BLEU on
-1,000 sentences with unseen combinations of words is 95 (three seeds: 94.6, 95.1, 95.4).
+at every position of the source (Bahdanau, Cho & Bengio, 2015).
 
     turnaround run recipe=seq2seq
     turnaround run recipe=seq2seq data.path=pairs.tsv       # source TAB target, cut in three splits
     turnaround run recipe=seq2seq data.train=train data.valid=dev    # train.en and train.fr, …
     turnaround run recipe=seq2seq recipe.attention=false recipe.reverse=true    # as in 2014
+
+Data: generated English-French sentences, or pairs of any languages from files.
+Expect: BLEU 95 on 1,000 sentences of unseen combinations of words (three seeds: 94.6, 95.1, 95.4).
+Time: one minute on one CPU core, 2,000 steps of 32.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
 """Speech → text: spectrogram, convolutions, recurrent layers and CTC, as in Deep Speech 2.
 
-Unless it is given files it learns generated speech, three to eight vowels out of eight in noise.
-After 800 steps of 32, which take a CPU core 55 s, 0.81 % of the symbols of unseen utterances are
-wrong (one seed), in 4.4 % of the utterances; after 400 steps 1.9 %.
 The paper (Amodei et al., 2015) normalises over a whole batch; here it is over each frame, or each
 sequence, so that two devices draw the curve of one (see turnaround/nn/frames.py). For spoken digits
 see experiment=digits: below 1 % of the digits wrong on the takes held out as the test.
@@ -12,6 +9,10 @@ see experiment=digits: below 1 % of the digits wrong on the takes held out as th
     turnaround run recipe=speech data.sortagrad=true         # the first epoch from short to long
     turnaround run recipe=speech recipe.streaming=true       # hears 0.2 s ahead and no more
     turnaround run recipe=speech recipe.beam=16 recipe.order=5    # with a model of the texts
+
+Data: generated speech, three to eight vowels out of eight in noise; or .wav files.
+Expect: 0.81 % of the symbols of unseen utterances wrong, in 4.4 % of the utterances (one seed).
+Time: 55 s on one CPU core, 800 steps of 32.
 """
 
 from __future__ import annotations

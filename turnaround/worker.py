@@ -201,7 +201,7 @@ def _rate(spec: Optim, pace: Pace) -> Callable[[Progress], float]:
 def _ear(
     plan: Plan, layout: Layout, model: nn.Module, scale: optim.Scale, feed: Feed, report: Report
 ) -> Callable[[Progress, int, Callable[[], Mean]], Mean]:
-    """What measures the gradient noise scale, where a part of a batch can be told from the whole."""
+    """What measures the gradient noise scale, where a part of a batch is heard by itself."""
     share = layout.hears(plan.update.accumulate)
     plain = plan.update.name == "sync" and plan.optim.name != "lbfgs"
     if plan.tracking.noise is None or share is None or not plain:

@@ -20,7 +20,7 @@ from turnaround.nn.sentences import END, PAD
 from turnaround.spec import Data, Plan
 
 ROOT = Path(__file__).parents[2]
-KINDS = [("recipe.attention=true",), ("recipe.attention=false", "recipe.model=inception")]
+KINDS = [("recipe.model=inception",), ("recipe.attention=false",)]
 
 
 def plan(*words: str, data: Data | None = None) -> Plan:
@@ -61,7 +61,15 @@ def test_captions_of_files_are_learnt_by_heart(
     tmp_path: Path, squares: Data, words: tuple[str, ...]
 ) -> None:
     rest = ("recipe.dropout=0", "recipe.size=8", "recipe.hidden=32", "recipe.stages=2")
-    learning = plan(*words, *rest, "optim.lr=0.005", "optim.warmup=0", "budget.steps=200", "evaluate.every=60", data=squares)
+    learning = plan(
+        *words,
+        *rest,
+        "optim.lr=0.005",
+        "optim.warmup=0",
+        "budget.steps=200",
+        "evaluate.every=60",
+        data=squares,
+    )
     told = train(learning, tmp_path)
     assert told.code == 0, told.of("error")
     values = told.one("summary")["values"]

@@ -273,9 +273,8 @@ def test_attention_and_reversal_help_on_long_sentences(tmp_path: Path) -> None:
 def real() -> Data:
     if not REAL.is_dir():
         pytest.skip(f"no Tatoeba corpus in {REAL}")
-    names = {"train": "train", "valid": "dev", "test": "test"}
-    files = {split: str(REAL / f"eng-fra.{name}.tsv") for split, name in names.items()}
-    return Data(**files, batch=32, bucket=4)
+    train, valid, test = (str(REAL / f"eng-fra.{name}.tsv") for name in ("train", "dev", "test"))
+    return Data(train=train, valid=valid, test=test, batch=32, bucket=4)
 
 
 def test_two_steps_run_on_tatoeba(tmp_path: Path, real: Data) -> None:

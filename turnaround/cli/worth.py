@@ -153,7 +153,8 @@ def _basis(
     known: front.Known, basis: tuple[past.Told, str], timed: int, seen: int, most: int
 ) -> Iterator[str]:
     scale = known.scale
-    yield f"known       {basis[1]}; {timed} timed run{'s' * (timed != 1)}, of up to {_devices(seen)}"
+    runs = f"{timed} timed run{'s' * (timed != 1)}, of up to {_devices(seen)}"
+    yield f"known       {basis[1]}; {runs}"
     span = f"{units.number(scale.low)}–{units.number(scale.high)}"
     yield f"noise       scale {units.number(scale.middle)} examples ({span})"
     if scale.high - scale.low > 2 * UNSURE * scale.middle:

@@ -2,6 +2,7 @@
 
     file, cut = chosen(Data(path="rows.csv"), "valid")     # rows.csv, ("valid", "test")
     mine = kept(rows, keys, "valid", cut)                  # the tenth whose keys hash to valid
+    whole(data, mine, "rows")                              # where every step is to see them all
 
 An example goes where the hash of its key says, whatever stands before it in the file.
 """
@@ -16,9 +17,15 @@ from typing import TypeVar
 from turnaround.errors import DataError
 from turnaround.spec import Data
 
+SPLITS = ("train", "valid", "test")
 HELD_OUT = ("valid", "test")  # what is cut from the one file when it has no file of its own
 SHARE = 0.1  # of the examples go to each of them
 T = TypeVar("T")
+
+
+def given(data: Data) -> bool:
+    """Whether any file is named; if none is, a recipe makes its data up."""
+    return any(data.paths().values())
 
 
 def chosen(data: Data, name: str) -> tuple[Path, tuple[str, ...]]:
@@ -41,7 +48,7 @@ def chosen(data: Data, name: str) -> tuple[Path, tuple[str, ...]]:
 def kept(
     items: Sequence[T], keys: Iterable[str], name: str, cut: tuple[str, ...], share: float = SHARE
 ) -> list[T]:
-    """Those of the items that belong to split `name`, when a share is cut from them for each `cut`."""
+    """Those of the items that belong to split `name`, of whom a share is cut for each of `cut`."""
     if not cut:
         return list(items)
     mine = [item for item, key in zip(items, keys, strict=True) if part(key, cut, share) == name]
@@ -58,3 +65,11 @@ def part(key: str, cut: tuple[str, ...], share: float = SHARE) -> str:
     place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
     where = HELD_OUT[int(place / share)] if place < share * len(HELD_OUT) else "train"
     return where if where in cut else "train"
+
+
+def whole(data: Data, training: list[T], kind: str) -> list[T]:
+    """All training examples, of which there must be those of one batch: a step may see them all."""
+    if data.batch > len(training):
+        found = f"data.batch={data.batch} is more than the {len(training)} {kind}"
+        raise DataError(found, f"data.batch={len(training)} shows every step all of them")
+    return training

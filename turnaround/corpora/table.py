@@ -4,6 +4,7 @@
     table.names         # of the features: the header, or their numbers where there is none
     table.values        # (rows, features)
     table.labels        # as they are written
+    split(data, "valid", label="species")    # of the file of a split, or of what is cut from one
 
 A cell that is no number is an error that names file, line and column.
 """
@@ -20,8 +21,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from turnaround.corpora import libsvm, text
+from turnaround.corpora import libsvm, splits, text
 from turnaround.errors import DataError, near
+from turnaround.spec import Data
 
 SPARSE = re.compile(r"\s*\S+(\s+\S+:\S+)+\s*(#.*)?$")  # a row of libsvm
 BETWEEN = ",;\t"
@@ -33,6 +35,15 @@ class Table(NamedTuple):
     labels: list[str]
     values: NDArray[np.float64]
     names: list[str]
+
+
+def split(data: Data, name: str, label: str | None = None) -> Table:
+    """The rows of split `name`; of a file that is cut, each goes where its hash says."""
+    file, cut = splits.chosen(data, name)
+    whole = read(file, label)
+    keys = (f"{label} {row.tolist()}" for label, row in zip(*whole[:2], strict=True))
+    mine = splits.kept(range(len(whole.labels)), keys, name, cut)
+    return Table([whole.labels[i] for i in mine], whole.values[mine], whole.names)
 
 
 def read(path: Path, label: str | None = None) -> Table:

@@ -54,8 +54,8 @@ class Paced(Recipe[Tensor]):
     def model(self) -> nn.Module:
         width = self.config.width
         naps = [Sleep(self.config.pace, self.config.slow) for _ in range(LAYERS)]
-        hidden = [layer for nap in naps for layer in (nn.Linear(width, width), nn.Tanh(), nap)]
-        return nn.Sequential(nn.Embedding(10, width), *hidden, nn.Linear(width, 10))
+        hidden = (nn.Linear(width, width), nn.Tanh())
+        return nn.Sequential(nn.Embedding(10, width), *naps, *hidden, nn.Linear(width, 10))
 
     def inputs(self, batch: Tensor) -> tuple[Tensor]:
         return (batch,)
