@@ -4,11 +4,13 @@ REINFORCE with a learnt baseline (Williams, 1992), generalised advantages (Schul
 An example is the number that an environment and the chances of its actions are seeded with; the
 model plays it for `horizon` steps, with the policy of the moment. So data.batch · horizon steps are
 played for each update, and budget.examples=400 is 200,000 of them, however many devices play.
-After those, in half a minute on one CPU core, the greedy policy earns 500 of 500 in each of 100
-episodes (each of three seeds).
 
     turnaround run recipe=agent                                     # CartPole-v1
     turnaround run recipe=agent recipe.environment=Acrobot-v1
+
+Data: what it plays itself; it reads no files.
+Expect: the greedy policy earns 500 of 500 in each of 100 episodes (each of three seeds).
+Time: half a minute on one CPU core, 200,000 steps of CartPole.
 """
 
 from __future__ import annotations
@@ -17,14 +19,15 @@ import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import gymnasium
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Normal
 
-from turnaround.engine import Endless, Mean, Recipe, Tally
-from turnaround.errors import ConfigError, DataError, near
+from turnaround.corpora import splits
+from turnaround.corpora.episodes import Episodes, Steps
+from turnaround.engine import Endless, Mean, Recipe, Samples, Tally
+from turnaround.errors import ConfigError, DataError
+from turnaround.nn.policies import Policy, advantages, network
 from turnaround.spec import Count, Momentum, Share
 
 FIXED = {"valid": 1_000_000, "test": 2_000_000}  # their first seeds; those of training are larger
@@ -46,108 +49,48 @@ class Batch:
     chances: Tensor  # (batch, horizon, numbers of an action), from 0 to 1
 
 
-class Steps(NamedTuple):
-    """What happened: each (steps, batch, …). Of a step that is not `counted` nothing is true."""
-
-    seen: Tensor  # before each step
-    after: Tensor  # and after it
-    actions: Tensor
-    rewards: Tensor
-    lost: Tensor  # nothing comes after it; an episode may also end by its time
-    ended: Tensor
-    counted: Tensor
-
-
 class Played(NamedTuple):
-    """The same, as the model sees it."""
+    """What happened, and what the model makes of it: each (steps, batch)."""
 
-    steps: Steps
+    steps: Steps[Tensor]
     log_probs: Tensor  # of the actions
     values: Tensor  # what the baseline expects from each step on
     after: Tensor  # and once it is done; no gradient goes there
 
 
-class Agent(nn.Module):
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
-        self.envs: list[Any] = []
-        (one,) = self.environments(1)
-        sees, acts = one.observation_space.shape, one.action_space
-        self.discrete = isinstance(acts, gymnasium.spaces.Discrete)
-        self.policy = network(sees[0], config.width, acts.n if self.discrete else acts.shape[0])
-        self.baseline = network(sees[0], config.width, 1)
-        if not self.discrete:
-            self.spread = nn.Parameter(torch.zeros(acts.shape))  # log of the standard deviation
-
-    def environments(self, count: int) -> list[Any]:
-        """So many of them; each is made once, and what it does follows from its next seed."""
-        while len(self.envs) < count:
-            self.envs.append(made(self.config.environment))
-        return self.envs[:count]
+class Agent(Policy):
+    def __init__(self, c: Config) -> None:
+        episodes = Episodes(c.environment)
+        super().__init__(episodes.sees, episodes.acts, episodes.discrete, c.width)
+        self.baseline = network(episodes.sees, c.width, 1)
+        self.episodes, self.horizon = episodes, c.horizon
 
     def forward(self, seeds: Tensor, chances: Tensor) -> Played:
         """While learning `horizon` steps, by chance; else one episode, by the likeliest acts."""
         steps = self.play(seeds.tolist(), chances)
         log_probs = self.acting(steps.seen).log_prob(steps.actions)
-        if not self.discrete:
-            log_probs = log_probs.sum(-1)
         values = self.baseline(steps.seen).squeeze(-1)
         after = self.baseline(steps.after).squeeze(-1).detach() * ~steps.lost
         return Played(steps, log_probs, values, after)
 
-    def acting(self, seen: Tensor) -> Categorical | Normal:
-        out = self.policy(seen)
-        if self.discrete:
-            return Categorical(logits=out, validate_args=False)
-        return Normal(out, self.spread.exp(), validate_args=False)
-
-    def chosen(self, seen: Tensor, chance: Tensor) -> Tensor:
-        """An action for each row of `seen`; `chance` alone says what is drawn."""
-        out = self.policy(seen)
-        if self.discrete:
-            below = out.softmax(-1).cumsum(-1)[..., :-1] < chance
-            return below.sum(-1) if self.training else out.argmax(-1)
-        drawn = self.spread.exp() * torch.special.ndtri(chance.clamp(1e-6, 1 - 1e-6))
-        return out + drawn if self.training else out
-
     @torch.no_grad()
-    def play(self, seeds: list[int], chances: Tensor) -> Steps:
+    def play(self, seeds: list[int], chances: Tensor) -> Steps[Tensor]:
         """All environments in step, so that one call of the policy serves them all."""
-        envs = self.environments(len(seeds))
-        seen = np.stack([env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)])
-        playing = np.full(len(envs), True)
-        rows: list[tuple[np.ndarray, ...]] = []
-        while playing.any() and (len(rows) < self.config.horizon or not self.training):
-            chance = chances[:, len(rows) % self.config.horizon]
-            actions = self.chosen(chances.new_tensor(seen), chance).cpu().numpy()
-            after, rewards = seen.copy(), np.zeros(len(envs))
-            lost, ended = np.full((2, len(envs)), False)
-            for i in playing.nonzero()[0]:
-                action = actions[i] if self.discrete else self.bounded(actions[i])
-                after[i], rewards[i], lost[i], late, _ = envs[i].step(action)
-                ended[i] = lost[i] or late
-            rows.append((seen, after, actions, rewards, lost, ended, playing.copy()))
-            seen = after.copy()
-            for i in ended.nonzero()[0]:
-                if self.training:  # and another episode begins
-                    seen[i] = envs[i].reset()[0]
-                playing[i] = self.training
-        tensors = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
-        return Steps(
-            *(t.to(chances) if t.is_floating_point() else t.to(chances.device) for t in tensors)
-        )
 
-    def bounded(self, action: np.ndarray) -> np.ndarray:
-        space = self.envs[0].action_space
-        return action.clip(space.low, space.high).astype(space.dtype)
+        def act(seen: np.ndarray, step: int) -> np.ndarray:
+            chance = chances[:, step % self.horizon]
+            return self.chosen(chances.new_tensor(seen), chance).cpu().numpy()
+
+        steps = self.episodes.play(seeds, act, self.horizon if self.training else None)
+        found = [torch.from_numpy(part).to(chances.device) for part in steps]
+        return Steps(*(t.to(chances.dtype) if t.is_floating_point() else t for t in found))
 
 
 class PolicyGradient(Recipe[Batch]):
     config: Config
 
     def data(self, split: str) -> Any:
-        if any(self.source.paths().values()):
+        if splits.given(self.source):
             raise ConfigError(
                 "recipe=agent reads no files: what it learns from it plays",
                 "leave data.path, data.train, data.valid and data.test away",
@@ -159,14 +102,15 @@ class PolicyGradient(Recipe[Batch]):
 
     def collate(self, examples: list[int]) -> Batch:
         # Drawn for each example by itself: what it becomes does not depend on its neighbours.
+        size = self.config.horizon, self.numbers
         drawn = [torch.Generator().manual_seed(seed) for seed in examples]
-        chances = [torch.rand(*self.drawn, generator=one, dtype=torch.float64) for one in drawn]
+        chances = [torch.rand(*size, generator=one, dtype=torch.float64) for one in drawn]
         return Batch(torch.tensor(examples), torch.stack(chances))
 
     @functools.cached_property
-    def drawn(self) -> tuple[int, int]:
-        shape = made(self.config.environment).action_space.shape
-        return self.config.horizon, int(np.prod(shape or ()))
+    def numbers(self) -> int:
+        """That an action is."""
+        return Episodes(self.config.environment).numbers
 
     def model(self) -> Agent:
         return Agent(self.config)
@@ -180,19 +124,20 @@ class PolicyGradient(Recipe[Batch]):
         Rewards are scaled so that a reward of one for ever is worth one, whatever the discount.
         """
         c, steps = self.config, played.steps
-        gains = advantages(played, c.discount, c.trace)
+        rewards, values = (1 - c.discount) * steps.rewards, played.values.detach()
+        gains = advantages(rewards, values, played.after, steps.ended, c.discount, c.trace)
         # Of each example by itself, whatever the batch: while the baseline knows little, all that
         # was done seems good, and only what was better than the rest should be done more.
         weights = (gains - gains.mean(0)) / (gains.std(0, correction=0) + 1e-6)
-        better = weights * bare(played.log_probs)
-        error = (played.values - (gains + played.values.detach())) ** 2
+        better = weights * (played.log_probs - played.log_probs.detach())
+        error = (played.values - (gains + values)) ** 2
         return Mean.of(((error - better) * steps.counted).sum(), steps.counted.sum())
 
     def score(self, model: nn.Module, batch: Batch, played: Played) -> dict[str, Tally]:
         returns = earned(played)
         return {"return": Mean.of(returns.sum(), len(returns))}
 
-    def samples(self, model: nn.Module, examples: list[int]) -> tuple[list[str], list[list[str]]]:
+    def samples(self, model: nn.Module, examples: list[int]) -> Samples:
         played = self.episodes(model, examples)
         lengths = played.steps.counted.sum(0).tolist()
         rows = zip(examples, earned(played).tolist(), lengths, strict=True)
@@ -210,39 +155,5 @@ class PolicyGradient(Recipe[Batch]):
         return model(batch.seeds, batch.chances.to(next(model.parameters())))
 
 
-def advantages(played: Played, discount: float, trace: float) -> Tensor:
-    """How much better each action was than expected: (steps, batch), without gradient."""
-    steps, values = played.steps, played.values.detach()
-    surprise = (1 - discount) * steps.rewards + discount * played.after - values
-    on = discount * trace * (~steps.ended).to(values)
-    gains, ahead = torch.empty_like(values), torch.zeros_like(values[0])
-    for i in range(len(values) - 1, -1, -1):
-        gains[i] = ahead = surprise[i] + on[i] * ahead
-    return gains
-
-
-def bare(value: Tensor) -> Tensor:
-    """Zero, with the gradient of `value`."""
-    return value - value.detach()
-
-
 def earned(played: Played) -> Tensor:
     return (played.steps.rewards * played.steps.counted).sum(0)
-
-
-def network(inputs: int, width: int, outputs: int) -> nn.Sequential:
-    first, last = nn.Linear(inputs, width), nn.Linear(width, outputs)
-    return nn.Sequential(first, nn.Tanh(), nn.Linear(width, width), nn.Tanh(), last)
-
-
-def made(name: str) -> gymnasium.Env:
-    known = [
-        key
-        for key, spec in gymnasium.registry.items()
-        if "classic_control" in str(spec.entry_point)
-    ]
-    if name not in known:
-        raise ConfigError(
-            f"recipe.environment={name} is none of gymnasium's classic control", near(name, known)
-        )
-    return gymnasium.make(name, disable_env_checker=True)

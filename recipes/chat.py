@@ -17,7 +17,6 @@ Time: about a minute of one core, 2,500 steps of 16.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,15 +26,15 @@ from torch.nn.functional import cross_entropy
 
 from turnaround.corpora import dialogues
 from turnaround.corpora.dialogues import Dialogue, stretches
-from turnaround.engine import Lazy, Mean, Perplexity, Tally
+from turnaround.engine import Lazy, Mean, Perplexity, Samples, Tally
 from turnaround.engine.writing import Batch, Example, Writing
-from turnaround.nn.sentences import END, PAD, START, words
+from turnaround.nn.memories import remember
+from turnaround.nn.sentences import END, PAD, SPEAKERS, START, turns
 from turnaround.nn.vocabulary import fingerprint
 from turnaround.nn.writer import Memory, State, Writer
 from turnaround.spec import Count, Share
 
 HELD_OUT = 500  # generated dialogues to validate on, and to test on
-SPEAKERS = ["<one>", "<other>"]
 
 
 @dataclass(frozen=True)
@@ -60,18 +59,12 @@ class Talker(Writer):
     def __init__(self, c: Config, tokenizer: Tokenizer) -> None:
         super().__init__()
         self.writes(tokenizer.get_vocab_size(), c.width, c.layers, c.dropout, looks=False)
-        # Memories of 1 token to many (Tallec & Ollivier, 2018, eq. 16): a forget gate as torch
-        # makes it keeps half of what it knows at each token.
-        longest = torch.linspace(1, max(1, c.memory - 1), c.width).log()
-        for layer in range(c.layers):
-            bias = self.decoder.get_parameter(f"bias_hh_l{layer}")
-            bias.data[: 2 * c.width] = torch.cat([-longest, longest])
+        remember(self.decoder, c.memory)
         self.register_buffer("vocabularies", torch.tensor(fingerprint(tokenizer)))
 
     def encode(self, source: Tensor) -> tuple[State, Memory]:
-        """The state after threads of one length; before anything was said it is zero."""
-        size = self.decoder.num_layers, len(source), self.decoder.hidden_size
-        state = self.out.weight.new_zeros(size), self.out.weight.new_zeros(size)
+        """The state after threads of one length, which may be none."""
+        state = self.blank(len(source))
         return (self.decoder(self.write(source), state)[1] if source.shape[1] else state), ()
 
 
@@ -95,7 +88,7 @@ class Chat(Writing):
     def vocabularies(self) -> tuple[Tokenizer]:
         c, read = self.config, self.dialogues("train")
         texts = [f" {turn}" for each in read for turn in (each.topic, *each.turns)]
-        return (self.kept(learnt, texts, c.tokens, c.min_count),)
+        return (self.kept(turns, texts, c.tokens, c.min_count),)
 
     def example(self, thread: Dialogue) -> Example:
         tokens = self.encoded(thread.topic)
@@ -133,14 +126,12 @@ class Chat(Writing):
         perplexity = Perplexity(self.loss(logits, batch).values)
         return {"perplexity": perplexity, "exact": Mean.of(right, len(replies))}
 
-    def samples(
-        self, model: nn.Module, examples: list[Example]
-    ) -> tuple[list[str], list[list[str]]]:
+    def samples(self, model: nn.Module, examples: list[Example]) -> Samples:
         rows = [
-            (e.text.turns[-4:-1], self.reply(model, e.text), e.text.turns[-1]) for e in examples
+            [" – ".join(thread.turns[-4:-1]), self.reply(model, thread), thread.turns[-1]]
+            for thread in (example.text for example in examples)
         ]
-        columns = ["before", "reply", "in the dialogue"]
-        return columns, [[" – ".join(before), reply, true] for before, reply, true in rows]
+        return ["before", "reply", "in the dialogue"], rows
 
     def answer(self, model: nn.Module, line: str) -> str:
         return self.reply(model, Dialogue("", (line.strip() or "Hello.", "")))
@@ -152,10 +143,3 @@ class Chat(Writing):
         longest = torch.tensor([self.config.written])
         found = self.writer(model).written(tokens[None, :last], self.config.beam, longest)
         return self.vocabularies[0].decode(found.tokens[0], skip_special_tokens=False).strip()
-
-
-def learnt(texts: Sequence[str], most: int, least: int) -> Tokenizer:
-    """A vocabulary of words, and the tokens of the speakers."""
-    tokenizer = words(texts, most, least)
-    tokenizer.add_special_tokens(SPEAKERS)
-    return tokenizer

@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from turnaround.corpora import splits, table
 from turnaround.corpora.table import Table
-from turnaround.engine import Mean, Recipe, Tally
+from turnaround.engine import Mean, Recipe, Samples, Tally
 from turnaround.errors import DataError
 from turnaround.spec import Amount, Count
 
@@ -117,9 +117,7 @@ class Linear(Recipe[Batch]):
         right = output[0].argmax(1) == batch[1]
         return {"accuracy": Mean.of(right.sum(), len(right))}
 
-    def samples(
-        self, model: nn.Module, examples: list[tuple[Tensor, Tensor]]
-    ) -> tuple[list[str], list[list[str]]]:
+    def samples(self, model: nn.Module, examples: list[tuple[Tensor, Tensor]]) -> Samples:
         """The features that weigh most, by what one unit of each adds to the logit."""
         assert isinstance(model, Logistic)
         weights = (model.out.weight / model.spread).T

@@ -199,7 +199,7 @@ def test_the_project_is_the_nearest_folder_upward_with_a_mark(tmp_path: Path) ->
     [
         (
             "recipe=tiney",
-            "recipe=tiney is not one of the options of recipe\n  → did you mean tiny?",
+            "recipe=tiney is not one of the options of recipe\n  → did you mean tiny",
         ),
         (
             "optim=adagard",

@@ -6,11 +6,14 @@ def test_the_public_names_are_these() -> None:
     assert turnaround.__all__ == ["__version__"]
     assert turnaround.engine.__all__ == [
         "Endless",
+        "Furthest",
         "Lazy",
         "Mean",
         "Perplexity",
         "Recipe",
+        "Samples",
         "Tally",
+        "Typical",
     ]
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turnaround.corpora import rankings
+from turnaround.corpora import rankings, splits
 from turnaround.errors import DataError
+from turnaround.spec import Data
 
 LOG = "query\tprice\tclick\tshop\na\t1.5\t0\tred\nb\t2\t1\tblue\na\t3\t1\tblue\n"
 
@@ -45,6 +46,20 @@ def test_a_click_log_has_numbers_and_words(tmp_path: Path) -> None:
     assert groups[0].labels.tolist() == [0, 1]
     assert groups[0].numbers.tolist() == [[1.5], [3]]
     assert groups[0].words == [["red"], ["blue"]]
+
+
+def test_what_is_typed_is_a_row_of_what_it_says() -> None:
+    group = rankings.typed({"price": "2.5"}, rankings.Names(("size", "price"), ("shop",)))
+    assert group.numbers.tolist() == [[0, 2.5]]
+    assert group.words == [[""]]
+
+
+def test_a_group_of_one_file_is_in_one_split(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2} qid:{i // 3} 1:{i}\n" for i in range(300))
+    data = Data(path=str(file(tmp_path, rows)))
+    parts = [{group.query for group in rankings.split(data, name)} for name in splits.SPLITS]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 100
+    assert min(map(len, parts)) > 3
 
 
 @pytest.mark.parametrize(

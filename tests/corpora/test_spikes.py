@@ -68,6 +68,12 @@ def test_a_line_of_another_form_is_refused(tmp_path: Path, content: str, message
     assert caught.value.message == f"{file}{message}"
 
 
+def test_a_word_is_written_as_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "raster.txt"
+    file.write_text("\n".join(map(spikes.written, WORDS)))
+    assert spikes.read(file).tolist() == WORDS.tolist()
+
+
 # ── known laws ──
 
 

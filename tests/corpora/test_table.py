@@ -56,6 +56,18 @@ def test_a_row_that_is_not_so_is_named(
         table.read(file(tmp_path, content), label)
 
 
+def test_each_row_of_one_file_is_in_one_split_whatever_stands_beside_it(tmp_path: Path) -> None:
+    rows = [f"{i},{i % 7},{'ab'[i % 2]}" for i in range(200)]
+    parts = {}
+    for order in (rows, rows[::-1]):
+        data = Data(path=str(file(tmp_path, "\n".join(["one,other,kind", *order, ""]))))
+        found = [table.split(data, name, "kind") for name in splits.SPLITS]
+        assert sum(len(part.labels) for part in found) == len(rows)
+        assert all(len(part.labels) == len(part.values) > 5 for part in found)
+        parts[order is rows] = [sorted(part.values[:, 0]) for part in found]
+    assert parts[True] == parts[False]
+
+
 # ── libsvm ──
 
 
@@ -118,3 +130,25 @@ def test_every_example_is_in_one_split_wherever_it_stands() -> None:
 def test_too_few_to_cut_a_split_from_is_said() -> None:
     with pytest.raises(DataError, match="1 examples are too few to cut a valid split from"):
         splits.kept(["one"], ["one"], "valid", splits.HELD_OUT)
+
+
+def test_a_batch_of_more_than_there_is_to_learn_is_refused() -> None:
+    assert splits.whole(Data(batch=3), ["a", "b", "c"], "rows") == ["a", "b", "c"]
+    with pytest.raises(DataError, match=r"data\.batch=3 is more than the 2 rows") as caught:
+        splits.whole(Data(batch=3), ["a", "b"], "rows")
+    assert caught.value.hint == "data.batch=2 shows every step all of them"
+
+
+def test_data_are_given_when_any_file_is() -> None:
+    assert not splits.given(Data())
+    assert splits.given(Data(path="a"))
+    assert splits.given(Data(test="a"))
+
+
+def test_of_what_follows_in_time_the_last_of_each_ten_are_held_out() -> None:
+    times, cut = list(range(25)), splits.HELD_OUT
+    assert splits.tenths(times, "valid", cut) == [8, 18]
+    assert splits.tenths(times, "test", cut) == [9, 19]
+    assert len(splits.tenths(times, "train", cut)) == 21
+    assert splits.tenths(times, "test", ("test",)) == [8, 18]
+    assert splits.tenths(times, "test", ()) == times

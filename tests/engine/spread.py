@@ -32,6 +32,9 @@ def exact(shelf: ModuleType, kind: str) -> Iterator[str]:
 
 
 LAYOUTS = list(exact(layouts, "Layout"))
+QUICK = [  # the tensor layout loads torch's compiler: 10 s
+    pytest.param(name, marks=pytest.mark.slow) if name == "tensor" else name for name in LAYOUTS
+]
 # Each layout on four devices, and each product of two of its degrees.
 PRODUCTS: list[dict[str, Any]] = [
     {"name": name, degrees[0]: 4} for name, degrees in DEGREES.items() if name in LAYOUTS
@@ -78,7 +81,7 @@ def same_content(one: Path, two: Path, step: int, tolerance: float = 1e-9) -> No
         torch.testing.assert_close(others[name], tensor, rtol=tolerance, atol=tolerance, msg=name)
     for state in (rest, other_rest):
         state["progress"].pop("seconds")
-        for split in ("valid", "best"):
+        for split in ("valid", "best", "noise"):
             state["progress"].pop(split, None)
     assert other_rest == rest
 

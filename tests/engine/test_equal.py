@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.engine.spread import LAYOUTS, PRODUCTS, exact, layout, plan_for, slow, spelled
+from tests.engine.spread import (
+    LAYOUTS,
+    PRODUCTS,
+    QUICK,
+    exact,
+    layout,
+    plan_for,
+    slow,
+    spelled,
+)
 from tests.engine.trials import Gang, Told, train, trial_plan
 from turnaround.engine import updates
 from turnaround.spec import Data, Layout, Optim, Plan, Recipe, Update
@@ -53,7 +62,7 @@ def test_two_devices_draw_the_curve_of_one(
     agree(train(plan, tmp_path / "one"), two, tolerance)
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", QUICK)
 def test_accumulating_devices_draw_the_curve_of_one(name: str, tmp_path: Path) -> None:
     plan = plan_for(name, **CLIPPED)
     spread = replace(plan, layout=layout(name), update=Update(accumulate=3))

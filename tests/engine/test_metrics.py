@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from turnaround.engine import Mean
+from turnaround.engine import Furthest, Mean, Typical
 
 
 def test_means_add_sums_and_counts() -> None:
@@ -33,3 +33,13 @@ def test_the_gradients_of_added_means_are_divided_by_all_that_was_counted() -> N
     (Mean.of(6 * weight, 2) + Mean.of(4 * weight, 3)).divided().backward()
     assert weight.grad is not None
     assert weight.grad.item() == 2.0
+
+
+def test_differences_of_shares_are_those_of_all_that_was_counted() -> None:
+    expected = torch.tensor([0.5, 0.5])
+    for kind, found in ((Furthest, 0.25), (Typical, 0.25)):
+        one = kind.of(torch.tensor([3.0, 0.0]), expected, 3)
+        other = kind.of(torch.tensor([0.0, 1.0]), expected, 1)
+        assert (one + other).compute() == found
+    assert Furthest.of(torch.tensor([1.0, 1.0]), torch.tensor([1.0, 0.9]), 1).compute() < 0.11
+    assert Typical.of(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0]), 1).compute() == 0.5**0.5

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from turnaround.forecast.modes import ALONE, EVERY, Choice, Mode, Rank, choose
+from turnaround.forecast.modes import ALONE, AVERAGING, Choice, Mode, Rank, choose
 
 SHARE, WHOLE = 0.1, 0.4  # seconds of a step on a share of a batch, and on all of it
 
@@ -45,7 +45,7 @@ def test_a_straggler_is_not_waited_for() -> None:
 def test_slow_links_are_used_seldom() -> None:
     choice = choose([rank(agree=0.5, exchange=1.0)] * 4)
     assert choice.best.name == "local"
-    assert choice.best.settings == {"every": EVERY}
+    assert choice.best.settings == AVERAGING
 
 
 def test_random_delays_are_not_waited_for_together() -> None:
@@ -56,8 +56,8 @@ def test_random_delays_are_not_waited_for_together() -> None:
 
 
 def test_the_exact_update_wins_where_another_promises_little_more() -> None:
-    slightly = [rank()] * 3 + [rank(1.35 * SHARE)]
-    choice = choose(slightly)
+    slightly = [rank()] * 3 + [rank(1.38 * SHARE)]
+    choice = choose(slightly, ["sync", "backup"])
     assert of(choice, "backup").seconds < of(choice, "sync").seconds
     assert choice.best.name == "sync"
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import ndcg_score  # type: ignore[import-untyped]  # it has no types
 
-from turnaround.nn.lists import listwise, ndcg, pairwise, swaps
+from turnaround.nn.lists import LOSSES, listwise, ndcg, pairwise, swaps
 
 LABELS = torch.tensor([[0.0, 2, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
 THERE = torch.tensor([[True, True, True, True], [True, True, False, False], [True] * 4])
@@ -36,6 +36,15 @@ def test_a_swap_is_worth_the_change_of_ndcg() -> None:
         swapped[0, [one, other]] = SCORES[0, [other, one]]
         change = ndcg(SCORES, LABELS, THERE, 4)[0] - ndcg(swapped, LABELS, THERE, 4)[0]
         assert weights[0, one, other].item() == pytest.approx(abs(change.item()), abs=1e-6)
+
+
+def test_lambdas_are_pairs_weighted_by_their_swaps() -> None:
+    scores = SCORES.clone().requires_grad_()
+    LOSSES["lambda"](scores, LABELS, THERE).sum().backward()
+    mine, weights = scores.grad, swaps(SCORES, LABELS, THERE)
+    scores.grad = None
+    (pairwise(scores, LABELS, THERE) * weights).sum().backward()
+    torch.testing.assert_close(scores.grad, mine)
 
 
 def test_the_listwise_loss_is_least_where_shares_are_those_of_the_gains() -> None:

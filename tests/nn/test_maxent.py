@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 
 from turnaround.nn import maxent
-from turnaround.nn.maxent import Maxent, Terms, counts, descent, energy, every, logits, sweep
+from turnaround.nn.maxent import (
+    Maxent,
+    Terms,
+    counts,
+    descent,
+    energy,
+    every,
+    logits,
+    number,
+    sweep,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -157,3 +167,23 @@ def test_a_descent_ends_where_no_single_flip_lowers_the_energy() -> None:
         flipped = ends.clone()
         flipped[:, cell] = 1 - flipped[:, cell]
         assert (energy(flipped, terms) >= low - 1e-9).all()
+
+
+def test_the_independent_model_is_that_of_the_rates() -> None:
+    rates = torch.tensor([0.1, 0.4, 0.5])
+    words = every(3, rates)
+    nll, entropy = Maxent(rates, "pairwise", 20, 1, 1).independent(words)
+    chances = torch.where(words > 0, rates, 1 - rates).prod(1)
+    torch.testing.assert_close(nll, -chances.log())
+    torch.testing.assert_close(entropy, -(chances * chances.log()).sum())
+
+
+def test_v_starts_low_where_no_word_has_that_many() -> None:
+    made = Maxent(torch.full((5,), 0.3), "k-pairwise", 20, 1, 1)
+    made.begin(torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]]))
+    assert made.v is not None
+    assert made.v.tolist() == [0.0, maxent.UNSEEN, 0.0]
+
+
+def test_every_word_has_its_number() -> None:
+    assert number(every(4, torch.empty(0))).tolist() == list(range(16))

@@ -2,7 +2,17 @@ from __future__ import annotations
 
 import torch
 
-from turnaround.nn.sentences import END, PAD, START, encoded, prefix, subwords, words
+from turnaround.nn.sentences import (
+    END,
+    PAD,
+    SPEAKERS,
+    START,
+    encoded,
+    prefix,
+    subwords,
+    turns,
+    words,
+)
 
 TEXTS = ["Le chat dort.", "L'ami du chat dort."] * 3
 
@@ -29,3 +39,12 @@ def test_a_word_that_was_not_seen_is_unknown_but_its_bytes_are_not() -> None:
     text = "Le lion dort."
     assert words(TEXTS, 400, 1).decode(encoded(words(TEXTS, 400, 1), text).tolist()) != text
     assert subwords(TEXTS, 400, 1).decode(encoded(subwords(TEXTS, 400, 1), text).tolist()) == text
+
+
+def test_speakers_come_after_the_words() -> None:
+    known, spoken = words(TEXTS, 400, 1), turns(TEXTS, 400, 1)
+    assert {**known.get_vocab(), **dict.fromkeys(SPEAKERS)}.keys() == spoken.get_vocab().keys()
+    assert [spoken.token_to_id(name) for name in SPEAKERS] == [
+        known.get_vocab_size(),
+        known.get_vocab_size() + 1,
+    ]

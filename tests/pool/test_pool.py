@@ -205,6 +205,7 @@ def test_a_killed_worker_is_replaced_and_goes_on_from_the_last_checkpoint(
     assert done.summary["values"] == undisturbed.summary["values"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_and_the_queue_is_kept_when_the_ray_head_is_killed(
     pool: Pool, project: Path, home: Path
 ) -> None:
@@ -288,6 +289,7 @@ def test_an_idle_pool_ends_itself(own: Pool) -> None:
     assert _gone(record, patience=30)
 
 
+@pytest.mark.slow
 def test_two_projects_with_interpreters_and_stores_of_their_own_train_side_by_side(
     pool: Pool, home: Path, tmp_path: Path
 ) -> None:

@@ -42,8 +42,9 @@ def plan(
 ) -> None:
     """Show what a run would do, with every default filled in, and refuse what cannot be.
 
-    Nothing is started or written. What takes part in the signature is the question: another
-    layout, name or store is the same question, and its answer is found again.
+    Nothing is started or written, but for the short probe that chooses update=auto. What takes part
+    in the signature is the question: another layout, name or store is the same question, and its
+    answer is found again.
 
     \b
     turnaround plan recipe=seq2seq

@@ -2,6 +2,7 @@
 
     groups, names = read(Path("rank.train"))    # rows of libsvm
     held_out, _ = read(Path("clicks.tsv"), names)    # a log: query, click, then features
+    split(data, "valid", names)    # the groups of a split
     made(500, seed=0)    # of a known rule
 
 Rows of libsvm have a `qid:`, or the file `rank.train.query` beside them the size of each group on a
@@ -11,7 +12,7 @@ column of numbers is numeric, any other has words. What is not so is an error wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +20,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from turnaround.corpora import libsvm, text
+from turnaround.corpora import libsvm, splits, text
 from turnaround.corpora.table import number
 from turnaround.errors import DataError
+from turnaround.spec import Data
 
 QUERY, CLICK = "query", "click"
 
@@ -41,6 +43,25 @@ class Names:
 
     numbers: tuple[str, ...]
     words: tuple[str, ...] = ()
+
+
+def split(data: Data, name: str, like: Names | None = None) -> list[Group]:
+    """The groups of split `name`; of a file that is cut, each goes where its query's hash says."""
+    file, cut = splits.chosen(data, name)
+    groups, _ = read(file, like)
+    return splits.kept(groups, (group.query for group in groups), name, cut)
+
+
+def names(data: Data) -> Names:
+    """Of the features, as the training file has them."""
+    return read(splits.chosen(data, "train")[0])[1]
+
+
+def typed(given: Mapping[str, str], names: Names) -> Group:
+    """One row with these features; of the others numbers are 0 and words empty."""
+    numbers = np.array([[float(given.get(name, 0)) for name in names.numbers]], np.float32)
+    words = [[given.get(name, "") for name in names.words]]
+    return Group("", np.zeros(1, np.float32), numbers, words)
 
 
 def read(path: Path, like: Names | None = None) -> tuple[list[Group], Names]:

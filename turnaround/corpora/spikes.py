@@ -11,6 +11,7 @@ each bin. What is neither 0 nor 1 is an error that names the file and the place.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from turnaround.errors import DataError, near
 
 Words = NDArray[np.uint8]  # (bins, cells)
 Law = NDArray[np.float64]  # (2 ** cells): of each word, the first cell is its highest bit
+KNOWN = 16  # cells of which all words can be drawn from at once
 SHARED = 0.3  # of the variance of each cell's input comes to all cells: their correlation
 NODES = 80  # of the quadrature over that input; 40 differ by 1e-12 in any probability
 SPREAD = str.maketrans("", "", " \t,")
@@ -77,6 +79,11 @@ def _raster(path: Path) -> Words:
     return words
 
 
+def written(word: Iterable[float]) -> str:
+    """A word as a line of such a text."""
+    return "".join("1" if cell else "0" for cell in word)
+
+
 # ── known laws ──
 
 
@@ -84,6 +91,18 @@ def every(cells: int) -> Words:
     """All words, in the order of a law: (2 ** cells, cells)."""
     numbers = np.arange(2**cells)[:, None]
     return (numbers >> np.arange(cells)[::-1] & 1).astype(np.uint8)
+
+
+def known(name: str, cells: int) -> Law | None:
+    """The law of that name, if its words can be counted."""
+    if cells > KNOWN:
+        return None
+    return planted(cells) if name == "planted" else common(cells)
+
+
+def words(law: Law | None, cells: int, bins: int, seed: int) -> Words:
+    """Words of that law; where it is not known they have a common input."""
+    return common_words(cells, bins, seed) if law is None else drawn(law, bins, seed)
 
 
 def drawn(law: Law, bins: int, seed: int) -> Words:

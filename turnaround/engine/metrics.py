@@ -127,6 +127,32 @@ class Perplexity(Mean):
         return math.exp(super().compute())
 
 
+class Furthest(Tally):
+    """The largest difference of two vectors of shares: `values` is a count and then their sums."""
+
+    @classmethod
+    def of(cls, seen: Tensor, expected: Tensor, count: int) -> Self:
+        """From what was counted (n) among `count`, and the shares that were expected (n)."""
+        return cls(torch.cat([seen.new_tensor([count]), seen, expected * count]))
+
+    def differences(self) -> Tensor:
+        """Of the shares: (n)."""
+        seen, expected = (self.values[1:] / self.values[0]).chunk(2)
+        return seen - expected
+
+    def compute(self) -> float:
+        """The largest, whatever its sign."""
+        return float(self.differences().abs().max())
+
+
+class Typical(Furthest):
+    """The same, but the root of the mean of their squares."""
+
+    def compute(self) -> float:
+        """The root."""
+        return math.sqrt(self.differences().square().mean())
+
+
 @functools.lru_cache(1024)  # a task has few different counts, or is slow enough to make each
 def _inverse(count: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(1 / (count or math.nan), dtype=dtype, device=device)

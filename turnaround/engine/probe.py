@@ -81,11 +81,12 @@ def _forward(parts: loop.Parts, batch: object) -> Callable[[torch.nn.Module], Me
 
 
 def _agree(peers: World, flat: Tensor) -> float:
-    """Adding up gradients over the groups; every rank."""
+    """Adding up gradients over the groups, and the loss, as each step does; every rank."""
     reduce, times = Reduce(peers), []
 
     def add() -> None:
         reduce(flat.clone()).wait()
+        peers.sum(torch.zeros(2, dtype=torch.float64, device=flat.device))
         if flat.is_cuda:
             torch.cuda.synchronize()
 

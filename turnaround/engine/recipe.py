@@ -34,6 +34,7 @@ from turnaround.spec import Data, Plan
 B = TypeVar("B")
 E = TypeVar("E")
 T = TypeVar("T")
+Samples = tuple[list[str], list[list[str]]]  # a table to look at: its columns and rows
 
 
 class Recipe(Generic[B]):
@@ -104,8 +105,8 @@ class Recipe(Generic[B]):
         except TypeError:
             return 1
 
-    def samples(self, model: nn.Module, examples: list[Any]) -> tuple[list[str], list[list[str]]]:
-        """A table to look at: its columns and rows."""
+    def samples(self, model: nn.Module, examples: list[Any]) -> Samples:
+        """What the model makes of some examples of the test split."""
         return [], []
 
     def once(self, kind: str, content: Iterable[str], make: Callable[[Path], object]) -> Path:

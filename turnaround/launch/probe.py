@@ -24,6 +24,7 @@ from turnaround.errors import LaunchError, PlanError
 from turnaround.forecast.modes import ALONE, OFFERED, Choice, Mode, Rank, choose
 from turnaround.journal import Journal, read_events
 from turnaround.launch import inline
+from turnaround.launch.facts import inventory
 from turnaround.plan import Facts
 from turnaround.signature import signature
 from turnaround.spec import Event, Layout, Plan, Tracking, from_json, to_json
@@ -72,7 +73,9 @@ def probed(plan: Plan, root: Path) -> list[Rank]:
         return [Rank(**fields) for fields in json.loads(file.read_text())]
     found = _probe(plan, root)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps([asdict(rank) for rank in found]))
+    new = file.with_suffix(f".{os.getpid()}")
+    new.write_text(json.dumps([asdict(rank) for rank in found]))
+    new.replace(file)  # whole, or not there
     return found
 
 
@@ -87,6 +90,7 @@ def _key(plan: Plan) -> str:
 
 def _probe(plan: Plan, root: Path) -> list[Rank]:
     """Carried out in a home that is gone afterwards; only the recipe's cache is the real one."""
+    _check(plan)
     cache = root / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
@@ -96,12 +100,26 @@ def _probe(plan: Plan, root: Path) -> list[Rank]:
         environ = {**os.environ, "TURNAROUND_HOME": home}
         try:
             done = subprocess.run(
-                command, env=environ, capture_output=True, text=True, timeout=PATIENCE, check=False
+                command,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             raise LaunchError(f"the probe took more than {PATIENCE:.0f} s", HINT) from None
         events = [e for f in Path(home).glob("runs/*/events.jsonl") for e, _ in read_events(f, 0)]
     return _heard(plan, events, done.stderr)
+
+
+def _check(plan: Plan) -> None:
+    """Several ranks may share a core for a while, but not a GPU."""
+    have = inventory().gpus
+    if plan.cluster.device == "cuda" and plan.devices > have:
+        message = f"update=auto probes this machine, which has {have} of {plan.devices} GPUs"
+        raise PlanError(message, HINT)
 
 
 HINT = f"update={' or '.join(OFFERED)}, without a probe"

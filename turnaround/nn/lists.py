@@ -1,8 +1,7 @@
 """Losses and scores of lists whose order is to be learnt: pairwise, list-wise, lambdas, NDCG.
 
-    pairwise(scores, labels, there)          # (lists, places, places): to be summed
-    swaps(scores, labels, there)             # (lists, places, places): LambdaRank's weights of them
-    ndcg(scores, labels, there, top=10)      # (lists)
+    LOSSES["pairwise"](scores, labels, there)    # (lists, …): to be summed
+    ndcg(scores, labels, there, top=10)          # (lists)
 
 All take scores, labels from 0 and whether there is anything at a place: (lists, places).
 """
@@ -15,9 +14,17 @@ from torch.nn.functional import softplus
 
 
 def pairwise(scores: Tensor, labels: Tensor, there: Tensor) -> Tensor:
-    """log(1 + exp(s⁻ − s⁺)) of each pair whose first has the higher label, else 0 (RankNet)."""
+    """log(1 + exp(s⁻ − s⁺)) of each pair whose first has the higher label, else 0 (RankNet).
+
+    (lists, places, places).
+    """
     above = (labels[:, :, None] > labels[:, None]) & there[:, None] & there[:, :, None]
     return softplus(scores[:, None] - scores[:, :, None]) * above
+
+
+def lambdas(scores: Tensor, labels: Tensor, there: Tensor) -> Tensor:
+    """The same, each by what its swap is worth, which has no gradient: (lists, places, places)."""
+    return pairwise(scores, labels, there) * swaps(scores.detach(), labels, there)
 
 
 def listwise(scores: Tensor, labels: Tensor, there: Tensor) -> Tensor:
@@ -57,3 +64,6 @@ def _discounts(labels: Tensor) -> Tensor:
 def _order(scores: Tensor, there: Tensor) -> Tensor:
     """Of each list by its scores, what is not there last."""
     return scores.masked_fill(~there, -torch.inf).argsort(dim=1, descending=True, stable=True)
+
+
+LOSSES = {"pairwise": pairwise, "listwise": listwise, "lambda": lambdas}

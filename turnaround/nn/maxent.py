@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 HELD = 2**24  # numbers: words times pairs that are held at a time
+UNSEEN = -8.0  # where V of a K that never was begins: −∞ would be its end
 STEPS = 200  # of temperature, from the independent model to this one
 
 Terms = tuple[Tensor, Tensor, Tensor]  # h (cells), J (cells, cells) above its diagonal, V (cells+1)
@@ -49,6 +50,18 @@ class Maxent(nn.Module):
             words = torch.rand(chains, cells) < rates
             self.register_buffer("chains", words.to(rates.dtype))
             self.register_buffer("moves", torch.tensor(0))
+
+    def begin(self, words: Tensor) -> None:
+        """Start V low where no word of the data (n, cells) has that K."""
+        if self.v is not None:
+            never = words.sum(1).bincount(minlength=words.shape[1] + 1)[3:] == 0
+            self.v.data[never] = UNSEEN
+
+    def independent(self, words: Tensor) -> tuple[Tensor, Tensor]:
+        """−log P of each word (n) in the independent model, and the entropy of that."""
+        free = softplus(self.alone)  # log Z of each cell by itself
+        entropy = (free - self.alone.sigmoid() * self.alone).sum()
+        return free.sum() - words @ self.alone, entropy
 
     def terms(self) -> Terms:
         """The parameters, as energies want them."""
@@ -142,6 +155,11 @@ def every(cells: int, like: Tensor) -> Tensor:
     """All words, in the order of the numbers that they are in binary: (2 ** cells, cells)."""
     bits = torch.arange(cells - 1, -1, -1, device=like.device)
     return (torch.arange(2**cells, device=like.device)[:, None] >> bits & 1).to(like.dtype)
+
+
+def number(words: Tensor) -> Tensor:
+    """Where each stands among all: (n), of at most 24 cells, which fp32 holds."""
+    return (words.float() @ 2 ** torch.arange(words.shape[1] - 1, -1, -1).float()).long()
 
 
 def between(start: Terms, end: Terms, share: float) -> Terms:

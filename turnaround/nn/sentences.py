@@ -18,6 +18,7 @@ from torch import Tensor
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
 PAD, START, END, UNKNOWN = range(4)
+SPEAKERS = ["<one>", "<other>"]  # who take turns
 # A word keeps the space before it and the apostrophe after it (l', don'): joined they are the text.
 PIECE = Regex(r" ?\p{L}+['’]?| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s")
 
@@ -31,6 +32,13 @@ def words(texts: Sequence[str], most: int, least: int) -> Tokenizer:
         vocab_size=most, min_frequency=least, special_tokens=SPECIAL, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def turns(texts: Sequence[str], most: int, least: int) -> Tokenizer:
+    """The same, and tokens for the speakers: what somebody says follows that of who says it."""
+    tokenizer = words(texts, most, least)
+    tokenizer.add_special_tokens(SPEAKERS)
     return tokenizer
 
 

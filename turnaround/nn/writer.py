@@ -57,6 +57,11 @@ class Writer(nn.Module):
         """Where to start, and what to look back at: see `memory`."""
         raise NotImplementedError
 
+    def blank(self, batch: int) -> State:
+        """The state before anything was read."""
+        size = self.decoder.num_layers, batch, self.decoder.hidden_size
+        return self.out.weight.new_zeros(size), self.out.weight.new_zeros(size)
+
     def memory(self, annotations: Tensor, absent: Tensor) -> Memory:
         """What is looked back at: annotations (batch, places, width), and where there are none."""
         if self.attention is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.spread import LAYOUTS, PRODUCTS, layout, plan_for, same_content, spelled
+from tests.engine.spread import PRODUCTS, QUICK, layout, plan_for, same_content, spelled
 from tests.engine.trials import Gang, Told, train
 from turnaround.spec import Budget, Checkpoint, Data, Layout, Optim, Plan
 
@@ -51,7 +51,7 @@ def saves_and_goes_on(plan: Plan, spread: Layout, folder: Path) -> None:
     same_content(folder / "one", folder / "on", END)
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", QUICK)
 def test_a_layout_saves_what_one_device_saves_and_goes_on_from_it(
     name: str, tmp_path: Path
 ) -> None:
