@@ -15,7 +15,6 @@ Time: half a minute on one CPU core, 200,000 steps of CartPole.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,9 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from turnaround.corpora import splits
-from turnaround.corpora.episodes import Episodes, Steps
+from turnaround.corpora.episodes import Episodes, Steps, numbers
 from turnaround.engine import Endless, Mean, Recipe, Samples, Tally
-from turnaround.errors import ConfigError, DataError
+from turnaround.errors import DataError
 from turnaround.nn.policies import Policy, advantages, network
 from turnaround.spec import Count, Momentum, Share
 
@@ -90,11 +89,7 @@ class PolicyGradient(Recipe[Batch]):
     config: Config
 
     def data(self, split: str) -> Any:
-        if splits.given(self.source):
-            raise ConfigError(
-                "recipe=agent reads no files: what it learns from it plays",
-                "leave data.path, data.train, data.valid and data.test away",
-            )
+        splits.none(self.source, "agent", "what it learns from it plays")
         if split != "train":
             return range(FIXED[split], FIXED[split] + self.config.episodes)
         first = int(torch.randint(2**32, 2**62, ()))  # another one for each seed of a run
@@ -102,15 +97,10 @@ class PolicyGradient(Recipe[Batch]):
 
     def collate(self, examples: list[int]) -> Batch:
         # Drawn for each example by itself: what it becomes does not depend on its neighbours.
-        size = self.config.horizon, self.numbers
+        size = self.config.horizon, numbers(self.config.environment)
         drawn = [torch.Generator().manual_seed(seed) for seed in examples]
         chances = [torch.rand(*size, generator=one, dtype=torch.float64) for one in drawn]
         return Batch(torch.tensor(examples), torch.stack(chances))
-
-    @functools.cached_property
-    def numbers(self) -> int:
-        """That an action is."""
-        return Episodes(self.config.environment).numbers
 
     def model(self) -> Agent:
         return Agent(self.config)

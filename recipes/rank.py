@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
-import numpy as np
 import torch
 from annotated_types import Ge
 from torch import Tensor, nn
@@ -37,7 +36,6 @@ from turnaround.nn.lists import LOSSES, ndcg
 from turnaround.spec import Count, Share
 
 TOP = 10  # of NDCG
-SHOWN = 5  # parts of a score
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,9 @@ class Rank(Recipe[Batch]):
         return Batch(numbers, words, labels, torch.arange(labels.shape[1]) < sizes[:, None])
 
     def model(self) -> Additive:
-        c, seen = self.config, np.concatenate([group.numbers for group in self.groups("train")])
-        numbers = torch.from_numpy(seen).to(torch.get_default_dtype())
+        c, groups = self.config, self.groups("train")
+        seen = torch.cat([torch.from_numpy(group.numbers) for group in groups])
+        numbers = seen.to(torch.get_default_dtype())
         table = nn.Embedding(c.rows, 1 + c.width, sparse=c.sparse)
         return Additive(numbers, self.names.numbers, c.bins, table, c.dropout)
 
@@ -147,7 +146,7 @@ class Rank(Recipe[Batch]):
     def told(self, parts: Tensor, words: list[str]) -> str:
         """A score, and which features made it."""
         named = (f"{name}={word}" for name, word in zip(self.names.words, words, strict=True))
-        return account(parts, [*self.names.numbers, *named], SHOWN)
+        return account(parts, [*self.names.numbers, *named])
 
     def answer(self, model: nn.Module, line: str) -> str:
         """The score of a document of `name=value` words, and its parts."""

@@ -52,8 +52,9 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.law == "planted" and self.cells > spikes.KNOWN:
-            most = f"recipe.law=planted can be drawn for {spikes.KNOWN} cells, not {self.cells}"
-            raise ConfigError(most, "recipe.law=common can for any number")
+            most = f"recipe.law=planted can be drawn for {spikes.KNOWN} cells"
+            wish = f"{most}, recipe.cells={self.cells}"
+            raise ConfigError(wish, "recipe.law=common can for any number")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Spikes(Recipe[Batch]):
         if splits.given(self.source):
             return spikes.read(splits.chosen(self.source, split)[0], c.key)
         seed, bins = splits.SPLITS.index(split), c.bins if split == "train" else -(-c.bins // 4)
-        return spikes.words(self.law, c.cells, bins, seed)
+        return spikes.generated(self.law, c.cells, bins, seed)
 
     @functools.cached_property
     def law(self) -> spikes.Law | None:

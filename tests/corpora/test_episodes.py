@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from turnaround.corpora.episodes import Episodes
+from turnaround.corpora.episodes import Episodes, numbers
 from turnaround.errors import ConfigError
 
 
@@ -35,11 +35,9 @@ def test_of_a_horizon_every_step_counts_and_episodes_follow_each_other() -> None
 
 def test_values_are_kept_within_what_the_environment_takes() -> None:
     episodes = Episodes("Pendulum-v1")
-    assert (episodes.sees, episodes.acts, episodes.numbers) == (3, 1, 1)
-    much, most = (
-        episodes.play([5], lambda seen, _, torque=torque: np.full((1, 1), torque), horizon=5)
-        for torque in (99.0, 2.0)
-    )
+    assert (episodes.sees, episodes.acts, numbers("CartPole-v1")) == (3, 1, 1)
+    much = episodes.play([5], lambda seen, _: np.full((1, 1), 99.0), horizon=5)
+    most = episodes.play([5], lambda seen, _: np.full((1, 1), 2.0), horizon=5)
     assert np.array_equal(much.after, most.after)
 
 

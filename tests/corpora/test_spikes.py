@@ -92,3 +92,13 @@ def test_words_of_a_common_input_are_of_its_law() -> None:
     seen = np.bincount(numbers, minlength=32) / len(words)
     assert np.abs(seen - np.exp(spikes.common(5))).max() < 0.004
     assert words.mean(0) == pytest.approx(np.linspace(0.03, 0.09, 5), abs=0.003)
+
+
+def test_of_many_cells_no_law_is_known_but_words_are_drawn() -> None:
+    law = spikes.known("common", 30)
+    assert law is None
+    assert np.array_equal(spikes.generated(law, 30, 50, 1), spikes.common_words(30, 50, 1))
+    law = spikes.known("planted", 5)
+    assert law is not None
+    assert np.array_equal(law, spikes.planted(5))
+    assert np.array_equal(spikes.generated(law, 5, 50, 1), spikes.drawn(law, 50, 1))

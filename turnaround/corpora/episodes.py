@@ -10,6 +10,7 @@ in each. What happens follows from the seeds and from that.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -44,8 +45,7 @@ class Episodes:
         self.sees: int = self.envs[0].observation_space.shape[0]  # numbers
         self.space = self.envs[0].action_space
         self.discrete = isinstance(self.space, gymnasium.spaces.Discrete)
-        self.numbers = int(np.prod(self.space.shape))  # that an action is
-        self.acts: int = int(self.space.n) if self.discrete else self.numbers  # for a policy to say
+        self.acts = int(self.space.n) if self.discrete else numbers(name)  # for a policy to say
 
     def play(self, seeds: list[int], act: Act, horizon: int | None = None) -> Steps[NDArray[Any]]:
         """So many steps, when an episode ends in between another begins; or one episode each."""
@@ -79,6 +79,12 @@ class Episodes:
     def _bounded(self, action: NDArray[Any]) -> NDArray[Any]:
         inside: NDArray[Any] = action.clip(self.space.low, self.space.high)
         return inside.astype(self.space.dtype)
+
+
+@functools.cache
+def numbers(name: str) -> int:
+    """That an action is, in the environment of that name."""
+    return int(np.prod(made(name).action_space.shape or ()))
 
 
 def made(name: str) -> gymnasium.Env[Any, Any]:

@@ -100,7 +100,7 @@ def known(name: str, cells: int) -> Law | None:
     return planted(cells) if name == "planted" else common(cells)
 
 
-def words(law: Law | None, cells: int, bins: int, seed: int) -> Words:
+def generated(law: Law | None, cells: int, bins: int, seed: int) -> Words:
     """Words of that law; where it is not known they have a common input."""
     return common_words(cells, bins, seed) if law is None else drawn(law, bins, seed)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from turnaround.errors import DataError
+from turnaround.errors import ConfigError, DataError
 from turnaround.spec import Data
 
 SPLITS = ("train", "valid", "test")
@@ -26,6 +26,15 @@ T = TypeVar("T")
 def given(data: Data) -> bool:
     """Whether any file is named; if none is, a recipe makes its data up."""
     return any(data.paths().values())
+
+
+def none(data: Data, recipe: str, instead: str) -> None:
+    """Refuse files where a recipe reads none."""
+    if given(data):
+        raise ConfigError(
+            f"recipe={recipe} reads no files: {instead}",
+            "leave data.path, data.train, data.valid and data.test away",
+        )
 
 
 def chosen(data: Data, name: str) -> tuple[Path, tuple[str, ...]]:

@@ -63,7 +63,8 @@ class Additive(nn.Module):
         table = self.table(torch.cat([rows, words], -1))
         straight = (numbers - self.mean) / self.spread * self.slope
         bent = self.dropout(table[..., 0] + shares(table[..., 1:]))
-        return bent + pad(straight, (0, words.shape[-1]))
+        parts: Tensor = bent + pad(straight, (0, words.shape[-1]))
+        return parts
 
 
 def standard(seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,7 +111,7 @@ def shares(vectors: Tensor) -> Tensor:
     return (vectors * (vectors.sum(-2, keepdim=True) - vectors)).sum(-1) / 2
 
 
-def account(parts: Tensor, names: Sequence[str], most: int) -> str:
+def account(parts: Tensor, names: Sequence[str], most: int = 5) -> str:
     """A sum, and at most so many of its heaviest parts (features) with their names."""
     heavy = parts.abs().argsort(descending=True)[:most].tolist()
     rest = float(parts.sum() - parts[heavy].sum())

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Independent, Normal
+from torch.distributions import Categorical, Distribution, Independent, Normal
 
 EDGE = 1e-6  # chances nearer to 0 or 1 would be actions without end
 
@@ -31,7 +31,7 @@ class Policy(nn.Module):
         if not discrete:
             self.spread = nn.Parameter(torch.zeros(acts))  # log of the standard deviation
 
-    def acting(self, seen: Tensor) -> Categorical | Independent:
+    def acting(self, seen: Tensor) -> Distribution:
         """The law of the action at each of `seen` (…, numbers)."""
         out = self.policy(seen)
         if self.discrete:
