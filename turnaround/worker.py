@@ -158,6 +158,7 @@ def assemble(
     model = recipe.model()
     if plan.init_from is not None and world.share(checkpoints.newest("step")) is None:
         report.event("notice", message=inherit(model, folder.with_name(plan.init_from), world))
+    optim.fits(plan.optim, model)
     model = layout.wrap(model, recipe)
     optimizer = optim.make(plan.optim, layout.parameters(model).values())
     compute = precision.named(plan.precision).compute
@@ -285,9 +286,12 @@ def _settle(plan: Plan, code: Path, threads: int) -> None:
 def _restored() -> Iterator[None]:
     """Afterwards the process is as it was: an inline run is a guest in somebody's program."""
     folder, path, threads = Path.cwd(), list(sys.path), torch.get_num_threads()
+    environ = dict(os.environ)  # ranks that meet on this machine tell gloo to stay inside it
     try:
         yield
     finally:
+        os.environ.clear()
+        os.environ.update(environ)
         os.chdir(folder)
         sys.path[:] = path
         torch.set_num_threads(threads)

@@ -126,4 +126,4 @@ def test_times_of_the_day_and_spans() -> None:
 def test_the_verb_takes_its_options(ask: Callable[..., Any], tmp_path: Path) -> None:
     done = ask("plan", "recipe=seq2seq", "--target", "bleu=30")
     assert done.code == 2
-    assert "no run of this recipe measured the gradient noise scale" in done.err
+    assert "no run of this recipe has told its gradient noise scale" in done.err

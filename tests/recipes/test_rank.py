@@ -207,3 +207,13 @@ def test_the_sample_of_lightgbm_is_ranked(tmp_path: Path) -> None:
     told = train(shipped("experiment=ranking", *words), tmp_path)
     assert told.code == 0, told.of("error")
     assert told.one("summary")["values"]["test/ndcg"] > 0.7
+
+
+def test_an_optimizer_that_takes_no_sparse_gradients_is_refused(tmp_path: Path) -> None:
+    told = train(shipped("recipe=rank", *TINY, "optim=adam"), tmp_path)
+    assert told.code == 2
+    assert told.one("error")["message"] == "optim=adam does not take the sparse gradients of table"
+    dense = train(
+        shipped("recipe=rank", *TINY, "optim=adam", "recipe.sparse=false"), tmp_path / "2"
+    )
+    assert dense.code == 0, dense.of("error")

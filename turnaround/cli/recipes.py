@@ -126,5 +126,5 @@ def _unusual(asked: Config) -> list[str]:
 
 
 def _example(knobs: list[KnobSchema]) -> str:
-    plain = [knob for knob in knobs if not (knob.required or knob.computed)]
+    plain = [k for k in knobs if not (k.required or k.computed or k.default is None)]
     return f" recipe.{plain[-1].name}={plain[-1].default}" if plain else ""

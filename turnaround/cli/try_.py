@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from turnaround.cli import arguments
-from turnaround.errors import LaunchError, RecipeError, TurnaroundError
+from turnaround.errors import CheckpointError, LaunchError, RecipeError, TurnaroundError
 from turnaround.journal import Journal, home
 
 ANSWER = "turnaround.worker:answer"  # by its name: the command line itself does without torch
@@ -41,7 +41,13 @@ def try_(
             f"{found.id} belongs to {plan.place.project}, which is gone", "restore it"
         )
     answer = pkgutil.resolve_name(ANSWER)
-    reply: Callable[[str], str] = answer(plan, journal.folder(found.id), code)
+    try:
+        reply: Callable[[str], str] = answer(plan, journal.folder(found.id), code)
+    except CheckpointError as error:
+        if not found.status.over:
+            raise
+        message = f"run {found.id} ({found.status}) left no checkpoint to use"
+        raise CheckpointError(message, f"turnaround show {found.id}") from error
     for line in text if text is not None else _lines():
         typer.echo(_answer(reply, line))
         sys.stdout.flush()  # whoever pipes lines in wants each answer at once

@@ -80,7 +80,7 @@ def _known(
     """A batch, the steps to the target with it, and the noise scale."""
     measured = [one for one in told if one.scale]
     if not measured:
-        raise PlanError("no run of this recipe measured the gradient noise scale", _measure(plan))
+        raise PlanError("no run of this recipe has told its gradient noise scale", _measure(plan))
     scale = measured[0].scale
     assert scale is not None
     if wish.target is None:
@@ -114,8 +114,9 @@ def _unseen(score: str, target: float, up: bool, told: Sequence[past.Told]) -> P
 
 def _measure(plan: Plan) -> str:
     return (
-        f"turnaround run recipe={plan.recipe.name} budget.steps=300 update.accumulate=2 measures"
-        " it; a second batch size and layout=ddp make the times surer"
+        f"turnaround run recipe={plan.recipe.name} budget.steps=1000 update.accumulate=2 --again"
+        " measures both, as long a run as it takes to tell the gradient from its noise (and not"
+        " with optim=lbfgs); another batch size and layout=ddp make the times surer"
     )
 
 

@@ -18,12 +18,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import LBFGS, SGD, Adagrad, Adam, AdamW, Optimizer
 
 from turnaround.engine.metrics import Mean
+from turnaround.errors import ConfigError
 from turnaround.spec import Optim
+
+BY_ROWS = ("adagrad",)  # what takes gradients that hold some rows of a table only
 
 
 def make(spec: Optim, parameters: Iterable[Parameter]) -> Optimizer:
@@ -76,6 +79,14 @@ def bare(optimizer: Optimizer) -> Callable[[], None]:
             step(optimizer)
 
     return move
+
+
+def fits(spec: Optim, model: nn.Module) -> None:
+    """Refuse a model whose gradients hold only the rows that were met, where nothing takes those."""
+    tables = [n for n, m in model.named_modules() if getattr(m, "sparse", False) is True]
+    if tables and spec.name not in BY_ROWS:
+        message = f"optim={spec.name} does not take the sparse gradients of {tables[0]}"
+        raise ConfigError(message, "optim=adagrad, or sparse=false for the recipe's tables")
 
 
 def rate(spec: Optim, step: int, share: float) -> float:
