@@ -268,6 +268,6 @@ def test_generated_speech_is_understood(tmp_path: Path) -> None:
 def test_spoken_digits_are_understood_a_little(tmp_path: Path) -> None:
     if not DIGITS.is_dir():
         pytest.skip(f"no spoken digits in {DIGITS}")
-    words = ["experiment=digits", f"data.path={DIGITS}", "recipe.most=4", "budget.steps=120"]
-    told = train(shipped(*words, "evaluate.every=120", "evaluate.limit=100"), tmp_path)
+    words = ["experiment=digits", f"data.path={DIGITS}", "recipe.most=4", "budget.steps=250"]
+    told = train(shipped(*words, "evaluate.every=250", "evaluate.limit=100"), tmp_path)
     assert told.one("summary")["values"]["valid/cer"] < 0.6
