@@ -82,7 +82,7 @@ def bare(optimizer: Optimizer) -> Callable[[], None]:
 
 
 def fits(spec: Optim, model: nn.Module) -> None:
-    """Refuse a model whose gradients hold only the rows that were met, where nothing takes those."""
+    """Refuse a model whose gradients hold only the rows that were met, but for BY_ROWS."""
     tables = [n for n, m in model.named_modules() if getattr(m, "sparse", False) is True]
     if tables and spec.name not in BY_ROWS:
         message = f"optim={spec.name} does not take the sparse gradients of {tables[0]}"
