@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from turnaround.pool.hang import FLOOR, PATIENT, Silence, Stack, cause, told
 
-LOOP = "/work/turnaround/engine/loop.py"
+LOOP = "/x/turnaround/engine/loop.py"
 FIT = f'  File "{LOOP}", line 76 in fit\n'
 LEARN = f'  File "{LOOP}", line 108 in learn\n{FIT}'
 WAITS = f'  File "/x/torch/autograd/graph.py", line 9 in _engine_run_backward\n{LEARN}'

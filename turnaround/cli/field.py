@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from turnaround.cli import units
-from turnaround.cli.live import COLOURS
+from turnaround.cli.live import COLOURS, Picture
 from turnaround.cli.progress import Progress
 from turnaround.cli.standing import Standing, told
 from turnaround.cli.table import plain
@@ -33,8 +32,10 @@ REDRAW = 0.25  # seconds
 SHOWN = 5  # of the best, and of those under way
 
 
-class Field:
-    """The picture, kept up to date on a terminal."""
+class Field(Picture):
+    """A sweep on a terminal."""
+
+    redraw = REDRAW
 
     def __init__(
         self,
@@ -44,41 +45,18 @@ class Field:
         console: Console,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__(progress, console, clock)
         self.run = sweep
-        self.progress = progress
         self._standing = Standing(journal, sweep)
-        self._clock = clock
-        self._drawn = 0.0
-        self._live = Live(self, console=console, auto_refresh=False)
-
-    def catch_up(self, events: Iterable[Event]) -> None:
-        """Know what happened before, and draw it."""
-        for event in events:
-            self.take(event)
-        self.beat()
 
     def take(self, event: Event) -> None:
         """Know one more event; the next beat draws it."""
-        self.progress.add(event)
+        super().take(event)
         self._standing.take(event)
 
-    def say(self, text: str) -> None:
-        """A line above the picture."""
-        self._live.console.print(text, markup=False)
-
-    def beat(self) -> None:
-        """Draw again, if it is time."""
-        self._live.start()
-        if self._clock() - self._drawn >= REDRAW:
-            self._standing.look()
-            self._live.refresh()
-            self._drawn = self._clock()
-
-    def close(self) -> None:
-        """The picture stays, unless the closing words follow."""
-        self._live.transient = Status(self.progress.status).over
-        self._live.refresh()
-        self._live.stop()
+    def look(self) -> None:
+        """See where the trials are."""
+        self._standing.look()
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions

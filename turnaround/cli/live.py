@@ -38,29 +38,21 @@ COLOURS = {
 }
 
 
-class Screen:
-    """The picture, kept up to date on a terminal."""
+class Picture:
+    """What every view has: it is told of events, and drawn again in place when it is time."""
 
-    def __init__(
-        self,
-        run: str,
-        progress: Progress,
-        folder: Path,
-        console: Console | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.run = run
+    redraw = REDRAW
+
+    def __init__(self, progress: Progress, console: Console, clock: Callable[[], float]) -> None:
         self.progress = progress
-        self._folder = folder
         self._clock = clock
         self._drawn = 0.0
-        self._live = Live(self, console=console or Console(highlight=False), auto_refresh=False)
+        self._live = Live(self, console=console, auto_refresh=False)
 
     def catch_up(self, events: Iterable[Event]) -> None:
         """Know what happened before, and draw it."""
         for event in events:
-            self.progress.add(event)
-        self._live.start()
+            self.take(event)
         self.beat()
 
     def take(self, event: Event) -> None:
@@ -74,15 +66,41 @@ class Screen:
     def beat(self) -> None:
         """Draw again, if it is time."""
         self._live.start()
-        if self._clock() - self._drawn >= REDRAW:
+        if self._clock() - self._drawn >= self.redraw:
+            self.look()
             self._live.refresh()
             self._drawn = self._clock()
+
+    def look(self) -> None:
+        """See what no event tells, before it is drawn."""
 
     def close(self) -> None:
         """The picture stays, unless the closing words follow; `beat` opens it again."""
         self._live.transient = Status(self.progress.status).over
         self._live.refresh()
         self._live.stop()
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """What is drawn."""
+        raise NotImplementedError
+
+
+class Screen(Picture):
+    """One run on a terminal."""
+
+    def __init__(
+        self,
+        run: str,
+        progress: Progress,
+        folder: Path,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(progress, console or Console(highlight=False), clock)
+        self.run = run
+        self._folder = folder
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions

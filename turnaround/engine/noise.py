@@ -177,6 +177,10 @@ class Listener:
         self._tell(now, dict(zip(names, values, strict=True)))
 
 
+def unheard(gradients: Tensor) -> None:
+    """Where nobody listens to what a layout is about to send."""
+
+
 def deaf(now: Progress, size: int, gradients: Callable[[], Mean]) -> Mean:
     """Where nothing is to be measured."""
     return gradients()

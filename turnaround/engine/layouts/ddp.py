@@ -21,14 +21,10 @@ from turnaround.engine.metrics import Mean
 from turnaround.engine.recipe import Recipe
 
 
-def _deaf(own: Tensor) -> None:
-    """Nobody listens."""
-
-
 class Layout(base.Layout):
     """One replica per device."""
 
-    _ear: Callable[[Tensor], None] = staticmethod(_deaf)
+    _ear: Callable[[Tensor], None] = staticmethod(noise.unheard)
     _ready = 0.0  # when the last gradients were on their way to the other ranks
 
     def wrap(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
@@ -70,7 +66,7 @@ class Layout(base.Layout):
         try:
             yield squares
         finally:
-            self._ear = _deaf
+            self._ear = noise.unheard
 
     def add_up(self, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]  # torch's types lack it
         """The sum over ranks. Once the last bucket is on its way, all that is left is to wait."""

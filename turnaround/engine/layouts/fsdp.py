@@ -75,7 +75,7 @@ class Layout(Parted):
         try:
             yield own
         finally:
-            self._scatters.hear = _deaf
+            self._scatters.hear = noise.unheard
 
     def gradients(self, model: nn.Module, forward: base.Forward, last: bool) -> Mean:
         """Add the gradients of one micro-batch; the last one's backward also adds up the ranks'."""
@@ -98,7 +98,7 @@ class Timed:
 
     def __init__(self, send: Callable[..., Any]) -> None:
         self.seconds = 0.0
-        self.hear: Callable[[Tensor], None] = _deaf  # what is to be sent
+        self.hear: Callable[[Tensor], None] = noise.unheard  # what is to be sent
         self._send = send
 
     def allocate(self, size: Sequence[int], *, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -112,10 +112,6 @@ class Timed:
         work = self._send(output_tensor, input_tensor, **how)
         self.seconds += time.perf_counter() - begin
         return work
-
-
-def _deaf(whole: Tensor) -> None:
-    """Nobody listens."""
 
 
 def _no_view(module: nn.Module, inputs: Any, output: Any) -> Any:
