@@ -90,8 +90,8 @@ def restore(parts: Parts) -> Progress:
 def learner(parts: Parts, now: Progress) -> Callable[[], None]:
     """To be called once a step: one more, on the next batch.
 
-    All that is the same in each step is bound here, once: a step may be as short as a millisecond,
-    and what is not computing takes 30 µs of it or less.
+    All that is the same in each step is bound here, once: a step may be as short as a millisecond.
+    `scripts/bench/step` says what is not computing.
     """
     turn, move = parts.clock.turn, parts.clock.move
     update, layout, feed, model = parts.update, parts.layout, parts.feed, parts.model
