@@ -126,7 +126,6 @@ def test_the_trigram_it_is_measured_against_gives_probabilities() -> None:
 def test_the_default_remembers_what_was_said(tmp_path: Path) -> None:
     told = train(shipped("recipe=chat"), tmp_path)
     values = told.one("summary")["values"]
-    (tmp_path / "cache").mkdir()
     made = load(FILE, shipped("recipe=chat"), tmp_path / "cache")
     told_test = tell("test", 500)
     count = sum(int((example.target != PAD).sum()) for example in made.data("test"))
