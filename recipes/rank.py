@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.utils.rnn import pad_sequence
 
-from turnaround.corpora import rankings, splits
-from turnaround.corpora.rankings import Group, Names
+from turnaround.corpora import rankings
+from turnaround.corpora.rankings import Group, Rankings
 from turnaround.engine import Lazy, Mean, Recipe, Samples, Tally
 from turnaround.nn.features import Additive, account, hashed
 from turnaround.nn.lists import LOSSES, ndcg
@@ -70,22 +70,14 @@ class Rank(Recipe[Batch]):
     config: Config
 
     def data(self, split: str) -> Sequence[Example]:
-        return Lazy(self.groups(split), self.example)
-
-    @functools.cache  # noqa: B019  # a recipe lives as long as its process
-    def groups(self, split: str) -> list[Group]:
-        if splits.given(self.source):
-            return rankings.split(self.source, split, None if split == "train" else self.names)
-        count = self.config.queries if split == "train" else -(-self.config.queries // 2)
-        return rankings.made(count, splits.SPLITS.index(split))
+        return Lazy(self.rankings.split(split), self.example)
 
     @functools.cached_property
-    def names(self) -> Names:
-        """Of the features, as the training file has them."""
-        return rankings.names(self.source) if splits.given(self.source) else rankings.MADE
+    def rankings(self) -> Rankings:
+        return Rankings(self.source, self.config.queries)
 
     def example(self, group: Group) -> Example:
-        return Example(group, hashed(self.names.words, group.words, self.config.rows))
+        return Example(group, hashed(self.rankings.names.words, group.words, self.config.rows))
 
     def length(self, example: Example) -> int:
         return len(example.group.labels)
@@ -98,11 +90,11 @@ class Rank(Recipe[Batch]):
         return Batch(numbers, words, labels, torch.arange(labels.shape[1]) < sizes[:, None])
 
     def model(self) -> Additive:
-        c, groups = self.config, self.groups("train")
+        c, groups = self.config, self.rankings.split("train")
         seen = torch.cat([torch.from_numpy(group.numbers) for group in groups])
         numbers = seen.to(torch.get_default_dtype())
         table = nn.Embedding(c.rows, 1 + c.width, sparse=c.sparse)
-        return Additive(numbers, self.names.numbers, c.bins, table, c.dropout)
+        return Additive(numbers, self.rankings.names.numbers, c.bins, table, c.dropout)
 
     def inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         return batch.numbers, batch.words
@@ -110,16 +102,11 @@ class Rank(Recipe[Batch]):
     def loss(self, scores: Tensor, batch: Batch) -> Mean:
         labels, there = batch.labels, batch.there
         if self.config.loss == "pointwise":  # the chance of a click, or of the highest label
-            told = labels[there] / self.highest
+            told = labels[there] / self.rankings.highest
             nll = binary_cross_entropy_with_logits(scores[there], told, reduction="sum")
             return Mean.of(nll, len(told))
         losses = LOSSES[self.config.loss](scores, labels, there)
         return Mean.of(losses.sum(), len(labels))
-
-    @functools.cached_property
-    def highest(self) -> float:
-        """Of the training labels."""
-        return max(1.0, max(float(group.labels.max()) for group in self.groups("train")))
 
     def score(self, model: nn.Module, batch: Batch, scores: Tensor) -> dict[str, Tally]:
         found = ndcg(scores, batch.labels, batch.there, TOP)
@@ -145,14 +132,16 @@ class Rank(Recipe[Batch]):
 
     def told(self, parts: Tensor, words: list[str]) -> str:
         """A score, and which features made it."""
-        named = (f"{name}={word}" for name, word in zip(self.names.words, words, strict=True))
-        return account(parts, [*self.names.numbers, *named])
+        names = self.rankings.names
+        named = (f"{name}={word}" for name, word in zip(names.words, words, strict=True))
+        return account(parts, [*names.numbers, *named])
 
     def answer(self, model: nn.Module, line: str) -> str:
         """The score of a document of `name=value` words, and its parts."""
         given = dict(word.partition("=")[::2] for word in line.split())
-        unknown = set(given) - {*self.names.numbers, *self.names.words}
+        names = self.rankings.names
+        unknown = set(given) - {*names.numbers, *names.words}
         if unknown:
             return f"no feature {', '.join(sorted(unknown))}; a line is: name=value name=value"
-        group = rankings.typed(given, self.names)
+        group = rankings.typed(given, names)
         return self.told(self.parts(model, [self.example(group)])[0], group.words[0])

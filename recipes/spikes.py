@@ -72,25 +72,14 @@ class Spikes(Recipe[Batch]):
     def data(self, split: str) -> list[Tensor]:
         """Stretches of words: each (bins, cells)."""
         cut = splits.chosen(self.source, split)[1] if splits.given(self.source) else ()
-        stretches = torch.from_numpy(self.words(split)).split(self.config.stretch)
+        stretches = torch.from_numpy(self.trains.words(split)).split(self.config.stretch)
         kept = splits.tenths(stretches, split, cut)
         return splits.whole(self.source, kept, "stretches to learn") if split == "train" else kept
 
-    @functools.cache  # noqa: B019  # a recipe lives as long as its process
-    def words(self, split: str) -> spikes.Words:
-        """Those that the split is in."""
-        c = self.config
-        if splits.given(self.source):
-            return spikes.read(splits.chosen(self.source, split)[0], c.key)
-        seed, bins = splits.SPLITS.index(split), c.bins if split == "train" else -(-c.bins // 4)
-        return spikes.generated(self.law, c.cells, bins, seed)
-
     @functools.cached_property
-    def law(self) -> spikes.Law | None:
-        """The truth about the generated data: the log-probability of every word."""
-        if splits.given(self.source):
-            return None
-        return spikes.known(self.config.law, self.config.cells)
+    def trains(self) -> spikes.Trains:
+        c = self.config
+        return spikes.Trains(self.source, c.key, c.law, c.cells, c.bins)
 
     def collate(self, examples: list[Tensor]) -> Batch:
         words, kind = torch.cat(examples), torch.get_default_dtype()
@@ -133,8 +122,8 @@ class Spikes(Recipe[Batch]):
             "p_k": Furthest.of(seen[0], by_count, bins),
             "triplets": Typical.of(seen[1], threes, bins),
         }
-        if self.law is not None:
-            truth = torch.from_numpy(self.law)[number(words.cpu())].to(times) @ times
+        if self.trains.law is not None:
+            truth = torch.from_numpy(self.trains.law)[number(words.cpu())].to(times) @ times
             scores["excess"] = Mean.of(bits + truth * BITS, bins)  # over the law itself
         return scores
 

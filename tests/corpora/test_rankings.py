@@ -56,8 +56,8 @@ def test_what_is_typed_is_a_row_of_what_it_says() -> None:
 
 def test_a_group_of_one_file_is_in_one_split(tmp_path: Path) -> None:
     rows = "".join(f"{i % 2} qid:{i // 3} 1:{i}\n" for i in range(300))
-    data = Data(path=str(file(tmp_path, rows)))
-    parts = [{group.query for group in rankings.split(data, name)} for name in splits.SPLITS]
+    whole = rankings.Rankings(Data(path=str(file(tmp_path, rows))), queries=0)
+    parts = [{group.query for group in whole.split(name)} for name in splits.SPLITS]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 100
     assert min(map(len, parts)) > 3
 

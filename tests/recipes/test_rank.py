@@ -167,7 +167,7 @@ def test_queries_of_one_file_are_in_one_split_each(tmp_path: Path) -> None:
     file = tmp_path / "clicks.tsv"
     file.write_text(LOG)
     recipe = made(shipped("recipe=rank", f"data.path={file}"), tmp_path)
-    queries = [{g.query for g in recipe.groups(s)} for s in ("train", "valid", "test")]
+    queries = [{g.query for g in recipe.rankings.split(s)} for s in ("train", "valid", "test")]
     assert sum(len(part) for part in queries) == len(set.union(*queries)) == 20
 
 
@@ -191,7 +191,7 @@ def test_the_default_comes_near_the_rule(tmp_path: Path) -> None:
     assert told.code == 0, told.of("error")
     recipe = made(plan, tmp_path)
     batch = recipe.collate(list(recipe.data("test")))
-    rules = [rankings.rule(g.numbers, g.words) for g in recipe.groups("test")]
+    rules = [rankings.rule(g.numbers, g.words) for g in recipe.rankings.split("test")]
     scores = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(r) for r in rules], True)
     best = ndcg(scores, batch.labels.double(), batch.there, 10).mean().item()
     assert best - 0.01 < told.one("summary")["values"]["test/ndcg"] < best + 0.005

@@ -80,7 +80,7 @@ def test_what_is_learnt_has_the_moments_of_the_words_and_is_near_their_law(
     rates = batch.times.double() @ batch.words.double() / batch.times.sum()
     torch.testing.assert_close(shares @ population, rates, atol=1e-6, rtol=0)
     torch.testing.assert_close(expected, by_count / batch.times.sum(), atol=1e-6, rtol=0)
-    law = torch.from_numpy(recipe.law)
+    law = torch.from_numpy(recipe.trains.law)
     apart = float((law.exp() * (law - shares.log())).sum()) / math.log(2)
     free = 6 + 15 + 4
     assert 0 < apart < 3 * free / (2 * 40_000 * math.log(2))  # its expectation, and some more

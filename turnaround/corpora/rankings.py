@@ -2,8 +2,8 @@
 
     groups, names = read(Path("rank.train"))    # rows of libsvm
     held_out, _ = read(Path("clicks.tsv"), names)    # a log: query, click, then features
-    split(data, "valid", names)    # the groups of a split
     made(500, seed=0)    # of a known rule
+    Rankings(data, queries=1000).split("valid")    # from the files that are given, else made up
 
 Rows of libsvm have a `qid:`, or the file `rank.train.query` beside them the size of each group on a
 line, as LightGBM wants it. In a click log `query` says what competes and `click` is the label; a
@@ -12,6 +12,7 @@ column of numbers is numeric, any other has words. What is not so is an error wi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,18 +46,6 @@ class Names:
     words: tuple[str, ...] = ()
 
 
-def split(data: Data, name: str, like: Names | None = None) -> list[Group]:
-    """The groups of split `name`; of a file that is cut, each goes where its query's hash says."""
-    file, cut = splits.chosen(data, name)
-    groups, _ = read(file, like)
-    return splits.kept(groups, (group.query for group in groups), name, cut)
-
-
-def names(data: Data) -> Names:
-    """Of the features, as the training file has them."""
-    return read(splits.chosen(data, "train")[0])[1]
-
-
 def typed(given: Mapping[str, str], names: Names) -> Group:
     """One row with these features; of the others numbers are 0 and words empty."""
     numbers = np.array([[float(given.get(name, 0)) for name in names.numbers]], np.float32)
@@ -68,6 +57,46 @@ def read(path: Path, like: Names | None = None) -> tuple[list[Group], Names]:
     """All groups of a file, and what its features are called; `like` those of the training file."""
     head = text.read(path).partition("\n")[0].split("\t")
     return _log(path, like) if QUERY in head else _sparse(path, like)
+
+
+class Rankings:
+    """The splits of a source: its files, or, where none is given, groups that are made up.
+
+    `queries` are made to train on, half as many to validate on, and to test on.
+    """
+
+    def __init__(self, source: Data, queries: int) -> None:
+        self.source, self.queries = source, queries
+
+    def split(self, name: str) -> list[Group]:
+        """Its groups; of a file that is cut, each goes where its query's hash says."""
+        if name == "train":
+            return self._train[0]
+        if not splits.given(self.source):
+            return made(-(-self.queries // 2), splits.SPLITS.index(name))
+        file, cut = splits.chosen(self.source, name)
+        return self._mine(read(file, self.names)[0], name, cut)
+
+    @property
+    def names(self) -> Names:
+        """Of the features, as the training file has them."""
+        return self._train[1]
+
+    @functools.cached_property
+    def highest(self) -> float:
+        """Of the training labels, and at least 1."""
+        return max(1.0, max(float(group.labels.max()) for group in self.split("train")))
+
+    @functools.cached_property
+    def _train(self) -> tuple[list[Group], Names]:
+        if not splits.given(self.source):
+            return made(self.queries, 0), MADE
+        file, cut = splits.chosen(self.source, "train")
+        groups, names = read(file)
+        return self._mine(groups, "train", cut), names
+
+    def _mine(self, groups: list[Group], name: str, cut: tuple[str, ...]) -> list[Group]:
+        return splits.kept(groups, (group.query for group in groups), name, cut)
 
 
 # ── libsvm ──

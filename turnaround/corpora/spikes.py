@@ -3,6 +3,7 @@
     words = read(Path("retina.npz"))               # (bins, cells) of 0 and 1
     law = planted(10)                              # log-probabilities of all 1,024 words
     words = drawn(law, bins=1000, seed=0)
+    Trains(data, None, "planted", 10, 1000).words("train")    # from files if given, else drawn
 
 A file is an .npz with one matrix (its longer side is time), or a text with a line of 0s and 1s for
 each bin. What is neither 0 nor 1 is an error that names the file and the place.
@@ -10,6 +11,7 @@ each bin. What is neither 0 nor 1 is an error that names the file and the place.
 
 from __future__ import annotations
 
+import functools
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, logsumexp, ndtri
 
-from turnaround.corpora import text
+from turnaround.corpora import splits, text
 from turnaround.errors import DataError, near
+from turnaround.spec import Data
 
 Words = NDArray[np.uint8]  # (bins, cells)
 Law = NDArray[np.float64]  # (2 ** cells): of each word, the first cell is its highest bit
@@ -82,6 +85,25 @@ def _raster(path: Path) -> Words:
 def written(word: Iterable[float]) -> str:
     """A word as a line of such a text."""
     return "".join("1" if cell else "0" for cell in word)
+
+
+class Trains:
+    """The splits of a source: its files, of whose matrices `key` chooses; else of the law's words.
+
+    `bins` are drawn to train on, a quarter as many to validate on, and to test on.
+    """
+
+    def __init__(self, source: Data, key: str | None, law: str, cells: int, bins: int) -> None:
+        self.source, self.key, self.cells, self.bins = source, key, cells, bins
+        self.law = None if splits.given(source) else known(law, cells)
+
+    @functools.cache  # noqa: B019  # a source lives as long as its process
+    def words(self, split: str) -> Words:
+        """The words that the split is in."""
+        if splits.given(self.source):
+            return read(splits.chosen(self.source, split)[0], self.key)
+        bins = self.bins if split == "train" else -(-self.bins // 4)
+        return generated(self.law, self.cells, bins, splits.SPLITS.index(split))
 
 
 # ── known laws ──
