@@ -103,6 +103,7 @@ class Classifier(nn.Module):
 
 class ImageClasses(Recipe[Batch]):
     config: Config
+    fusible = True
 
     def data(self, split: str) -> Sequence[Example]:
         c, found = self.config, self.found(split)

@@ -4,7 +4,7 @@ Every step sees all examples, so that the answer is the one minimum of a convex 
 `LogisticRegression(C=recipe.c)` on standardized features finds the same coefficients to 1e-3.
 
     turnaround run recipe=linear
-    turnaround run recipe=linear data.path=rows.csv data.batch=455    # or libsvm; see recipe.label
+    turnaround run recipe=linear data.path=rows.csv    # or libsvm; see recipe.label
     turnaround run recipe=linear optim=momentum optim.lr=1 budget.steps=200 layout=ddp
 
 Data: 1,000 generated examples of a known rule; or rows of numbers and a label, CSV or libsvm.
@@ -127,7 +127,14 @@ class Linear(Recipe[Batch]):
         return ["feature", *(f"towards {name}" for name in told)], rows
 
     def answer(self, model: nn.Module, line: str) -> str:
-        values = [float(cell) for cell in line.replace(",", " ").split()]
+        """The class of a row of features."""
+        try:
+            values = [float(cell) for cell in line.replace(",", " ").split()]
+        except ValueError:
+            values = []
+        if len(values) != len(self.names):
+            row = f"{', '.join(self.names[:4])}{', …' * (len(self.names) > 4)}"
+            raise DataError(f"{line!r:.40} is no row of {len(self.names)} numbers", f"write {row}")
         chances = model(torch.tensor([values]))[0].softmax(1)[0]
         return f"{self.classes[int(chances.argmax())]} ({chances.max():.3f})"
 

@@ -153,6 +153,7 @@ class LanguageModel(Recipe[Batch]):
         "blocks.*.up": "column",
         "blocks.*.down": "row",
     }
+    stream = "blocks"
 
     def data(self, split: str) -> Any:
         """Windows of `context + 1` tokens: (windows, context + 1), a view of the text.

@@ -7,7 +7,7 @@ the distribution of K, the number of cells that fire, that the data have, the le
     turnaround run recipe=spikes
     turnaround run recipe=spikes recipe.terms=pairwise    # compare the scores `bits` of both
     turnaround run recipe=spikes recipe.law=common recipe.cells=30 optim=adam optim.lr=0.02
-    turnaround run recipe=spikes data.path=retina.npz data.batch=128    # or a text of 0s and 1s
+    turnaround run recipe=spikes data.path=retina.npz    # or a text of 0s and 1s
 
 Data: 280,000 words of ten cells from a known law; or an .npz or text. Real ones: experiment=retina.
 Expect: a word takes 0.00016 bits more than under the law itself; pairwise 0.021.

@@ -16,6 +16,7 @@ from turnaround.sweep import question as questions
 from turnaround.sweep.drive import Driver
 from turnaround.sweep.entry import enter
 from turnaround.sweep.question import Question, Settings, Window
+from turnaround.sweep.send import begin
 
 WORDS = ["recipe=steady", "cluster.device=cpu", "tracking=none", "budget.steps=90"]
 Score = Callable[[Plan, int], float]  # of a plan after so many steps
@@ -58,14 +59,13 @@ class Hand:
         run = new_id(plan.recipe.name)
         self.journal.submit(plan, run)
         self.submitted.append(run)
-        self._begin(run, 0)
+        self._begin(run, begin(plan))
         return self.journal.run(run), False
 
     def resume(self, run: str) -> None:
         """As the pool's."""
         self.resumed.append(run)
-        done = [e.data["step"] for e in self.journal.events(run) if e.kind == "metrics"]
-        self._begin(run, max(done, default=0))
+        self._begin(run, self._done(run))
 
     def stop(self, run: str, reason: str = "") -> None:
         """As the pool's."""
@@ -95,7 +95,8 @@ class Hand:
         plan = self.journal.plan(run)
         steps = plan.until or plan.budget.steps or 1
         try:
-            points = {step: self.score(plan, step) for step in range(9, steps + 1, 9)}
+            steps_left = range(self._done(run) // 9 * 9 + 9, steps + 1, 9)
+            points = {step: self.score(plan, step) for step in steps_left}
         except ArithmeticError as error:
             fields: dict[str, Any] = {"attempt": 1, "exit_code": 1, "ended": self.now}
             self.journal.mark(run, Status.FAILED, str(error), **fields)
@@ -104,11 +105,18 @@ class Hand:
         done: dict[str, Any] = {"attempt": 1, "ended": self.now}
         if plan.until:
             self.journal.append(run, self._saved(steps))
+            kept = self.journal.folder(run) / "checkpoints" / f"step-{steps:08d}"
+            kept.mkdir(parents=True, exist_ok=True)
             self.journal.mark(run, Status.STOPPED, exit_code=75, **done)
             return
         values = {"valid/loss": points[steps], "test/loss": points[steps]}
         summary = {"steps": steps, "values": values}
         self.journal.mark(run, Status.SUCCEEDED, exit_code=0, summary=summary, **done)
+
+    def _done(self, run: str) -> int:
+        """The last step that was told of, by it or by the run that it was forked from."""
+        told = [e.data["step"] for e in self.journal.events(run) if e.kind == "metrics"]
+        return max(told, default=begin(self.journal.plan(run)))
 
     def _point(self, step: int, value: float) -> Event:
         data = {"step": step, "split": "valid", "values": {"loss": value}}

@@ -130,6 +130,13 @@ def test_too_many_small_metrics_are_reported_less_often() -> None:
     assert "100,000 numbers" in told.message
 
 
+def test_pictures_take_as_long_with_fewer_numbers() -> None:
+    plan = replace(PLAN, evaluate=Evaluate(every=5))
+    known = facts(looks=200, scored=100_000, drawn=800, bests=0, recording=21.0, files=11.0)
+    told = first(case(plan, known=known, evaluate=2.0, log=1.0, finish=21.1))
+    assert told.saves == pytest.approx(0.955 * (2.0 + 0.99 * (10.0 + 1.0)), rel=0.01)
+
+
 def two(plan: Plan = PLAN) -> Plan:
     return replace(plan, layout=Layout("ddp", 2))
 
@@ -232,11 +239,11 @@ def test_facts_are_counted_over_all_attempts_and_ranks_are_of_the_last() -> None
         event("ledger", attempt=2, step=12, began=1.0, rows={"compute": 2.0}),
         event("summary", attempt=2, steps=20, values={}, stopped="budget.steps"),
         event("status", attempt=2, status="SUCCEEDED", reason=""),
-        event("recorded", attempt=3),
+        event("recorded", attempt=3, files=0.25),
     ]
     known = gather(events)
     assert (known.steps, known.looks, known.scored, known.drawn) == (20, 1, 2, 1)
     assert (known.saves, known.bests, known.corpus, known.ended) == (1, 1, 1280, "budget.steps")
     assert known.ranks == {0: {"compute": 2.0}}
     assert known.places == {1: "cpu of here"}
-    assert (known.words, known.recording) == (["recipe=reverse"], 1.0)
+    assert (known.words, known.recording, known.files) == (["recipe=reverse"], 1.0, 0.25)

@@ -114,6 +114,20 @@ def test_knobs_are_set_checked_and_listed_like_settings(project: Path) -> None:
     assert made.recipe.knobs["heads"] == 4
 
 
+def test_a_batch_of_all_is_a_word_and_a_batch_of_some_size_undoes_it(project: Path) -> None:
+    write(project, "recipe/tiny.yaml", "# @package _global_\ndata: {whole: true, batch: 1000}\n")
+    assert compose(project).data.whole
+    assert (compose(project, "data.batch=all").data.batch) == 1000
+    assert not compose(project, "data.batch=32").data.whole
+    assert compose(project, "data.batch=32", "data.whole=true").data.whole
+    assert not config.varied(compose(project), {"data.batch": 32}).data.whole
+
+
+def test_an_adaptive_batch_is_a_word_for_one_that_grows(project: Path) -> None:
+    made = compose(project, "data.batch=adaptive")
+    assert (made.data.batch, made.data.grow) == (64, 16)
+
+
 def test_a_setting_may_name_another(project: Path) -> None:
     assert compose(project, "optim.clip=${optim.lr}").optim.clip == 1e-3
 
@@ -263,7 +277,11 @@ def test_an_unknown_word_is_named_with_its_near_misses(
             "precision=fp23 does not fit: it should be 'fp32', 'bf16' or 'fp64'"
             "\n  → precision is one of fp32, bf16, fp64",
         ),
-        ("budget.time=soon", "budget.time=soon does not fit"),
+        (
+            "budget.time=20minutes",
+            "budget.time=20minutes does not fit: it should be a valid number"
+            "\n  → budget.time is a number above 0 in seconds, or like 90s, 20m, 1h30m or null",
+        ),
         ("budget.time=-5", "budget.time=-5 does not fit: it should be greater than 0"),
         ("budget.time=0s", "budget.time=0s does not fit: it should be greater than 0"),
         (

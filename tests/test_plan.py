@@ -252,6 +252,23 @@ def test_lbfgs_needs_whole_gradients_as_they_are(changes: dict[str, Any], messag
     assert refusal(**{"optim": Optim("lbfgs")} | changes) == message
 
 
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"update": Update("local")}, "update=sync, or a data.batch of some size"),
+        (
+            {"layout": Layout("pipeline", pipeline=2), "update": Update(accumulate=4)},
+            "layout=fsdp, or a data.batch of some size",
+        ),
+        ({"data": Data(whole=True, grow=2)}, "data.grow=1"),
+    ],
+)
+def test_a_step_on_all_examples_is_for_equal_steps(changes: dict[str, Any], hint: str) -> None:
+    said = refusal(**{"data": Data(whole=True), **changes})
+    assert said.startswith("data.batch=all (data.whole=true) ")
+    assert said.endswith(f"→ {hint}")
+
+
 def test_lbfgs_may_have_many_devices() -> None:
     assert make(optim=Optim("lbfgs"), layout=Layout("ddp", 2)).devices == 2
 
@@ -310,3 +327,46 @@ def test_under_a_budget_of_time_the_devices_count() -> None:
     alone = make(budget=minute)
     assert make(budget=minute, layout=Layout("ddp", 2)).signature != alone.signature
     assert make(EIGHT_GPUS, budget=minute).signature != alone.signature
+
+
+# ── a batch that grows ──
+
+GROWING: dict[str, Any] = {"data": Data(grow=16), "update": Update(accumulate=2)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"update": Update()},
+            "data.grow=16 follows the gradient noise scale, which one micro-batch cannot tell"
+            "\n  → update.accumulate=2, or layout=ddp",
+        ),
+        (
+            {"update": Update("local", groups=2)},
+            "data.grow=16 is for groups in step, but update=local\n  → update=sync, or data.grow=1",
+        ),
+        ({"optim": Optim("lbfgs")}, "which optim=lbfgs does not tell\n  → optim=adam"),
+        ({"tracking": Tracking("none", noise=None)}, "but tracking.noise=null"),
+        ({"layout": Layout("pipeline", pipeline=2)}, "steps of more and more micro-batches"),
+        (
+            {"layout": Layout("tensor", tensor=1, replicate=2)},
+            "which layout=tensor with layout.shard or layout.replicate hides",
+        ),
+    ],
+)
+def test_a_batch_can_grow_where_its_noise_scale_is_heard(
+    changes: dict[str, Any], message: str
+) -> None:
+    assert message in refusal(**GROWING | changes)
+
+
+def test_a_gpu_of_fsdp_hears_no_noise_scale_and_ranks_of_ddp_do() -> None:
+    assert "layout=fsdp on a GPU hides" in refusal(EIGHT_GPUS, **GROWING, layout=Layout("fsdp"))
+    assert make(EIGHT_GPUS, data=Data(grow=16), layout=Layout("ddp")).data.grow == 16
+
+
+def test_a_batch_that_grows_asks_another_question_and_so_does_its_layout() -> None:
+    plain, grows = make(update=Update(accumulate=2)), make(**GROWING)
+    spread = make(data=Data(grow=16), layout=Layout("ddp", 2))
+    assert len({plain.signature, grows.signature, spread.signature}) == 3

@@ -294,6 +294,15 @@ def test_data_that_is_not_there_is_named(project: Path, name: str, what: str) ->
     assert caught.value.exit_code == 2
 
 
+def test_data_that_is_not_there_is_looked_for_nearby(project: Path) -> None:
+    for name in ("rows.csv", "corpus.en", "corpus.fr"):
+        (project / name).write_text("x\n")
+    for asked, meant in (("row.csv", "rows.csv"), ("corpse", "corpus")):
+        with pytest.raises(DataError) as caught:
+            snapshot.fingerprint(Data(path=asked), project, project)
+        assert f"did you mean {meant}" in caught.value.hint
+
+
 def test_data_that_cannot_be_read_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(project, "a.tsv", "x")
 

@@ -95,11 +95,16 @@ class CheckpointError(TurnaroundError):
     exit_code = 3
 
 
-def near(word: str, choices: Iterable[str], most: int = 3) -> str:
-    """A hint that names the nearest of `choices`, and all of them when they are few."""
+def near(
+    word: str, choices: Iterable[str], most: int = 3, otherwise: str = "check how it is spelt"
+) -> str:
+    """A hint that names the nearest of `choices`, and all of them when they are few.
+
+    `otherwise` says where they are listed.
+    """
     known = sorted(choices)
     close = difflib.get_close_matches(word, known, n=most, cutoff=0.5)
-    listed = f"({', '.join(known)})" if len(known) <= 24 else ""
+    listed = f"({', '.join(known)})" if 0 < len(known) <= 24 else ""
     if close:
         return f"did you mean {' or '.join(close)}?  {listed}".rstrip()
-    return f"choose one of {listed}" if listed else "see `turnaround recipes`"
+    return f"choose one of {listed}" if listed else otherwise

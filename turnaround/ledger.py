@@ -8,8 +8,8 @@
 
 Spans come from the launcher, the pool and the loop, never from user code. A moment belongs to one
 row and one attempt: what came before an attempt, its queue for example, belongs to it. The pause
-between a stop and a resume is nobody's time and is not counted. All clocks are those of one
-machine.
+between a stop and a resume is nobody's time and is not counted. All moments are by one clock:
+`pool/offset.py` sees to those of other machines.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Account:
     """Seconds by row."""
 
     rows: dict[str, float]
-    devices: int = 1
+    devices: float = 1
     held: dict[str, float] = field(default_factory=dict)  # of each row, while devices were held
     attempts: dict[int, Account] = field(default_factory=dict)  # by number; the run's own has them
 
@@ -69,7 +69,7 @@ class Account:
         return {row: self.devices * seconds for row, seconds in self.held.items() if seconds}
 
 
-def settle(events: Iterable[Event], now: float, devices: int = 1) -> Account:
+def settle(events: Iterable[Event], now: float, devices: float = 1) -> Account:
     """The account of a run's events; one that is not over is charged up to `now`."""
     book = _Book()
     for event in events:

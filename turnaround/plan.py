@@ -47,7 +47,9 @@ def make(config: Config, facts: Facts) -> Plan:
     update = _update(config.update, layout, facts.inventory.count(device))
     _check_budget(config)
     _check_batch(config, layout, update)
+    _check_whole(config, layout, update)
     _check_optim(config.optim, layout, update)
+    _check_growth(config, layout, update, device)
     plan = Plan(
         recipe=config.recipe,
         data=facts.data,
@@ -90,10 +92,17 @@ def science(plan: Plan) -> dict[str, Any]:
     }
     if plan.data.sortagrad:
         counts["sortagrad"] = True
+    if plan.data.whole:
+        counts["whole"] = True
+    if plan.data.grow > 1:  # when it grows follows from what is measured, and so from the layout
+        counts["grow"] = [plan.data.grow, plan.tracking.noise, plan.update.accumulate]
+        counts["layout"] = asdict(plan.layout)
     if plan.init_from is not None:
         counts["init_from"] = plan.init_from
     if plan.until is not None:
         counts["until"] = plan.until
+    if plan.fork is not None:
+        counts["fork"] = plan.fork
     if not plan.update.exact:
         counts["update"] = asdict(plan.update)
     if plan.budget.time is not None:
@@ -143,6 +152,9 @@ def _check_degrees(asked: Layout) -> None:
     if ignored := {name: n for name, n in given.items() if n > 1 and name not in takes}:
         message = f"layout={asked.name} has no {_words(ignored)}, only {' and '.join(takes)}"
         raise PlanError(message, _taking(given))
+    if asked.sequence and asked.name != "tensor":
+        message = f"layout.sequence=true is for layout=tensor, and this is layout={asked.name}"
+        raise PlanError(message, "layout=tensor layout.tensor=2 layout.sequence=true")
     needs = {"hsdp": takes, "tensor": takes[:1], "pipeline": takes[:1]}.get(asked.name, ())
     if missing := [name for name in needs if name not in given]:
         wants = " and ".join(f"layout.{name}" for name in missing)
@@ -304,6 +316,21 @@ def _check_batch(config: Config, layout: Layout, update: Update) -> None:
         _check_pipeline(batch, pieces, accumulate, layout.pipeline or 1)
 
 
+def _check_whole(config: Config, layout: Layout, update: Update) -> None:
+    """Steps on all training examples are alike, and there is one group that makes them."""
+    if not config.data.whole:
+        return
+    asked = "data.batch=all (data.whole=true)"
+    if update.name != "sync":
+        message = f"{asked} is for groups in step, but update={update.name}"
+        raise PlanError(message, "update=sync, or a data.batch of some size")
+    if layout.name == "pipeline":
+        message = f"{asked} has micro-batches of any size, and layout=pipeline needs equal ones"
+        raise PlanError(message, "layout=fsdp, or a data.batch of some size")
+    if config.data.grow > 1:
+        raise PlanError(f"{asked} cannot grow: data.grow={config.data.grow}", "data.grow=1")
+
+
 def _check_optim(optim: Optim, layout: Layout, update: Update) -> None:
     """L-BFGS looks at whole gradients, of the same batch again and again, just as they are."""
     if optim.name != "lbfgs":
@@ -317,6 +344,41 @@ def _check_optim(optim: Optim, layout: Layout, update: Update) -> None:
     if knob := next((k for k in ("clip", "weight_decay") if getattr(optim, k)), None):
         message = f"optim.{knob}={getattr(optim, knob)} means nothing to optim=lbfgs"
         raise PlanError(message, "leave it out, or optim=adam")
+
+
+def _check_growth(config: Config, layout: Layout, update: Update, device: str) -> None:
+    """The noise scale can be heard, and a step can have more micro-batches than the one before."""
+    grow, accumulate = config.data.grow, update.accumulate
+    if grow == 1:
+        return
+    asked = f"data.grow={grow}"
+    if update.name != "sync":
+        message = f"{asked} is for groups in step, but update={update.name}"
+        raise PlanError(message, "update=sync, or data.grow=1")
+    if config.optim.name == "lbfgs":
+        message = f"{asked} follows the gradient noise scale, which optim=lbfgs does not tell"
+        raise PlanError(message, "optim=adam, or data.grow=1")
+    if layout.name == "pipeline":
+        message = f"{asked} needs steps of more and more micro-batches, layout=pipeline equal ones"
+        raise PlanError(message, "layout=fsdp, or data.grow=1")
+    if _deaf(layout, device):
+        message = f"{asked} follows the gradient noise scale, which {_deaf(layout, device)} hides"
+        raise PlanError(message, "layout=ddp, or data.grow=1")
+    if config.tracking.noise is None:
+        message = f"{asked} follows the gradient noise scale, but tracking.noise=null"
+        raise PlanError(message, "tracking.noise=20")
+    if layout.readers * accumulate < 2:
+        message = f"{asked} follows the gradient noise scale, which one micro-batch cannot tell"
+        raise PlanError(message, "update.accumulate=2, or layout=ddp")
+
+
+def _deaf(layout: Layout, device: str) -> str:
+    """The words of a layout in which no part of a batch is heard by itself; "" for others."""
+    if layout.name == "tensor" and layout.readers > 1:
+        return "layout=tensor with layout.shard or layout.replicate"
+    if layout.name in ("fsdp", "hsdp") and layout.readers > 1 and device == "cuda":
+        return f"layout={layout.name} on a GPU"
+    return ""
 
 
 def _check_pipeline(batch: int, pieces: int, accumulate: int, stages: int) -> None:

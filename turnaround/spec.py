@@ -83,6 +83,8 @@ class Data:
     batch: Count = 64  # examples per optimizer step, over all devices
     bucket: Count = 1  # batches sorted by length together; 1 keeps the plain shuffle
     sortagrad: bool = False  # the first epoch from short to long, then as ever
+    whole: bool = False  # each step sees all training examples, `batch` of them at a time
+    grow: Count = 1  # times: the batch may grow to so many, as the gradient noise scale does
 
     def paths(self) -> dict[str, str | None]:
         """The files, by the field that names them."""
@@ -99,11 +101,15 @@ class Optim:
     betas: Annotated[list[Momentum], Len(2, 2)] = field(default_factory=lambda: [0.9, 0.999])
     eps: Amount = 1e-8
     weight_decay: Annotated[float, Ge(0)] = 0.0
-    schedule: Literal["constant", "linear", "cosine", "inverse_sqrt", "halving"] = "constant"
+    schedule: Literal["constant", "linear", "cosine", "inverse_sqrt", "halving", "wsd"] = (
+        "constant"  # wsd: warm-up, stable, decay
+    )
     warmup: Annotated[int, Ge(0)] = 0  # steps of linear warm-up
-    floor: Share = 0.0  # last learning rate of linear and cosine, as a share of lr
+    floor: Share = 0.0  # last learning rate of linear, cosine and wsd, as a share of lr
     halve_after: Share = 0.67  # halving: share of the budget at full rate
     halve_every: Amount = 0.07  # halving: share of the budget between halvings
+    decay_after: Share = 0.8  # wsd: share of the budget at full rate
+    decay: Literal["linear", "cosine", "sqrt"] = "linear"  # wsd: the way down from there
     clip: Amount | None = None  # global gradient norm
     history: Count = 10  # lbfgs: pairs of changes that its picture of the curvature is made of
     inner: Count = 20  # lbfgs: iterations on one batch, which together count as one step
@@ -129,6 +135,7 @@ class Layout:
     shard: Count | None = None  # parts of each parameter; none: one, or under fsdp every device
     tensor: Count | None = None  # parts of each layer's work, along the recipe's `cuts`
     pipeline: Count | None = None  # stages, one after another; micro-batches: update.accumulate
+    sequence: bool = False  # layout=tensor: between those layers, some places each; see `stream`
     activation_checkpointing: bool = False  # compute activations again in backward: less memory
     compile: bool = False  # by torch.compile, which takes tens of seconds the first time
 
@@ -216,6 +223,7 @@ class Cluster:
     labels: dict[str, str] = field(default_factory=dict)  # that a machine must have: {zone: b}
     kind: str | None = None  # of accelerators that a machine must have: H100
     pack: bool = True  # on few machines; false: spread evenly over those that have room
+    isolate: bool = True  # each run in a process of its own; false: it may follow another's in one
 
     @property
     def hints(self) -> str:
@@ -271,6 +279,8 @@ class Plan:
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     until: Count | None = None  # a step to pause at; set by sweeps, which resume what is worth it
+    fork: str | None = None  # RUN@STEP: the checkpoint it goes on from as if it were its own; ditto
+    carries: dict[str, int] = field(default_factory=dict)  # runs it trains as one → attempts before
     entry: str = "turnaround.worker:work"  # resolved where the job runs
     version: str = ""  # of turnaround
 
@@ -326,24 +336,31 @@ class Event:
     kind        data
     status      status, reason
     spans       began, rows {row: seconds}, words  (of the command line, before there was a run)
-    worker      pid, host, device, threads        (a rank came up)
+    worker      pid, host, device, threads, gain   (a rank came up; gain: of being trained as one)
     metrics     step, epoch, split, values {name: number}, examples, seconds (of training)
     progress    step, steps (planned or none), examples, rate (examples/s), loss
     checkpoint  step, folder, best
     samples     step, columns, rows
     summary     steps, examples, seconds, values {name: number}, stopped (why)
-    ledger      step, began, rows {row: seconds}   (of this attempt so far)
+    ledger      step, began, rows {row: seconds}, cpu (seconds)   (of this attempt so far)
     probe       seconds, more, agree, exchange     (of a rank: see forecast/modes.py)
-    recorded                                       (everything has reached MLflow)
+    gauge       batch, seconds, wait, memory       (of a rank's steps: see engine/sizes.py)
+    recorded    files (seconds that they took)     (everything has reached MLflow)
+    fit         parameters, portion, bytes, scores (of a plan that was looked at, not carried out)
+    ended       exit_code                          (of a run that another one carries)
     notice      message                            (something the user should know; nothing failed)
-    trial       number, values {key: value}, name  (of a sweep: settings to be tried)
-    sent        number, seed, run, rung, until, known     (a run that tries them)
+    trial       number, values {key: value}, name, rung, parent, place
+                                                   (of a sweep: settings to be tried)
+    sent        number, seed, run, rung, until, known, begin    (a run that tries them)
+    trunk       key, run, step                     (that trials of a sweep have in common)
+    trunked     key, ready, seconds                (it is over; whether they can fork from it)
     result      number, rung, status, score, reason, steps, seconds, runs {seed: run}
     rung        number, rung                       (the trial is worth going on with)
     again       number, runs                       (that failed, and are to be run once more)
     more        trials                             (added to those the sweep was asked for)
+    yields      to                                 (a run that goes first; this one saves and stops)
     warning     message
-    error       message, hint, traceback, exit_code
+    error       message, hint, traceback, exit_code, type (of our own errors: DataError)
     """
 
     kind: str
@@ -354,9 +371,25 @@ class Event:
     seq: int = 0  # of this attempt and rank, from 1: a gap is a loss
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What a plan comes to with its recipe's model, which was built and not trained."""
+
+    parameters: int
+    portion: int  # of them on the device that holds most
+    bytes: int  # there: parameters, gradients and the optimizer's state; activations come on top
+    scores: list[str]  # that the recipe tells; none where the model is too large to be tried
+
+
 @functools.cache
 def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
+
+
+def acquaint(*classes: type[Any]) -> None:
+    """Get ready to read them: 25 ms for each, which whoever reads the first one pays otherwise."""
+    for cls in classes:
+        _adapter(cls)  # type: ignore[arg-type]  # a class is hashable
 
 
 def to_dict(value: Any) -> dict[str, Any]:

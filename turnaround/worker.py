@@ -24,6 +24,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,21 +32,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from turnaround.engine import loop, noise, optim, precision, probe
+from turnaround.engine import loop, noise, optim, precision, probe, sizes, utilisation
 from turnaround.engine.checkpoint import Checkpoints
 from turnaround.engine.clock import Clock
 from turnaround.engine.data import Feed
 from turnaround.engine.failure import Signalled, explain, unsound
+from turnaround.engine.growth import Growth, saved
 from turnaround.engine.inherit import inherit
 from turnaround.engine.layouts.base import Layout
 from turnaround.engine.metrics import Mean
 from turnaround.engine.pace import Pace, Progress
+from turnaround.engine.preflight import look
 from turnaround.engine.recipe import Recipe, load
 from turnaround.engine.report import Curve, Point, Report
 from turnaround.engine.updates.search import Search
 from turnaround.engine.world import World, join
 from turnaround.errors import CheckpointError
-from turnaround.spec import Assignment, Optim, Plan, from_dict
+from turnaround.spec import Assignment, Plan, from_dict
 
 STOPPED = (75, 130, 143)  # exit codes of what somebody asked for: nothing failed
 
@@ -57,24 +60,38 @@ def work(
 
     `send` gets events, one or several, a line each; `listener` is rank 0's socket, which listens.
     """
-    return _done(_train, plan, assignment, send, listener)
+    return door(_train, plan, assignment, send, listener)
 
 
 def measure(
     plan: Plan, assignment: Assignment, send: Callable[[str], None], listener: int | None = None
 ) -> int:
     """Find out what a step costs, for `update=auto`: the same door, and a `probe` event."""
-    return _done(_measure, plan, assignment, send, listener)
+    return door(_measure, plan, assignment, send, listener)
 
 
-def _done(
+def gauge(
+    plan: Plan, assignment: Assignment, send: Callable[[str], None], listener: int | None = None
+) -> int:
+    """Find out what batches of each size cost in seconds and memory, in `budget.time` at most."""
+    return door(_gauge, plan, assignment, send, listener)
+
+
+def preflight(
+    plan: Plan, assignment: Assignment, send: Callable[[str], None], listener: int | None = None
+) -> int:
+    """Whether the plan suits its recipe's model: the same door, and a `fit` event."""
+    return door(_look, plan, assignment, send, listener)
+
+
+def door(
     what: Callable[..., None],
     plan: Plan,
     assignment: Assignment,
     send: Callable[[str], None],
     listener: int | None,
 ) -> int:
-    """The exit code of doing it; whatever goes wrong is said."""
+    """The exit code of doing `what`; whatever goes wrong is said."""
     report = Report(send, assignment.attempt, assignment.rank, Clock(assignment.forked))
     with _restored(), Wish() as wish:
         try:
@@ -82,12 +99,17 @@ def _done(
             what(plan, assignment, report, wish, listener)
             return 0
         except BaseException as error:  # the door: all that fails is said and becomes an exit code
-            said = explain(error, Path(assignment.code))
-            report.event("notice" if said["exit_code"] in STOPPED else "error", **said)
-            return int(said["exit_code"])
+            return told(error, report, assignment)
         finally:
             report.hurried = True
             report.account()
+
+
+def told(error: BaseException, report: Report, assignment: Assignment) -> int:
+    """The exit code of what went wrong, once it is said."""
+    said = explain(error, Path(assignment.code))
+    report.event("notice" if said["exit_code"] in STOPPED else "error", **said)
+    return int(said["exit_code"])
 
 
 def answer(plan: Plan, folder: Path, code: Path) -> Callable[[str], str]:
@@ -99,7 +121,7 @@ def answer(plan: Plan, folder: Path, code: Path) -> Callable[[str], str]:
         hint = "wait for its first evaluation"
         raise CheckpointError(f"run {folder.name} has no checkpoint yet", hint)
     kept = precision.named(plan.precision).parameters
-    recipe = _recipe(plan, folder, code)
+    recipe = recipe_of(plan, folder, code)
     with kept():
         model = recipe.model().eval()
     model.load_state_dict(checkpoints.load(name)["model"])
@@ -126,6 +148,8 @@ def _train(
             parts.feed.numbers(0)  # reads the train split: no step should wait for it
         wish.defer()
         now = loop.fit(parts)
+        for message in saved(plan.data, now):
+            report.event("notice", message=message)
         with clock("finish"):
             loop.finish(parts, now)
             parts.world.meet()
@@ -140,10 +164,35 @@ def _measure(
         world.meet()
 
 
+def _gauge(
+    plan: Plan, assignment: Assignment, report: Report, wish: Wish, listener: int | None
+) -> None:
+    until = report.clock.began + (plan.budget.time or 0.0)
+    with join(assignment, listener) as world, precision.named(plan.precision).parameters():
+        parts = assemble(plan, assignment, world, report, wish)
+        for found in sizes.gauge(world, parts, plan.data.batch, plan.optim.lr, until):
+            report.event("gauge", **found)
+        world.meet()
+
+
+def _look(
+    plan: Plan, assignment: Assignment, report: Report, wish: Wish, listener: int | None
+) -> None:
+    make = functools.partial(recipe_of, plan, Path(assignment.folder), Path(assignment.code))
+    layout = _room("layouts", plan.layout.name).Layout
+    with precision.named(plan.precision).parameters():
+        report.event("fit", **asdict(look(plan, make, layout)))
+
+
 def assemble(
-    plan: Plan, assignment: Assignment, world: World, report: Report, stopping: Callable[[], bool]
+    plan: Plan,
+    assignment: Assignment,
+    world: World,
+    report: Report,
+    stopping: Callable[[], bool],
+    given: tuple[Recipe[Any], Feed] | None = None,
 ) -> loop.Parts:
-    """One of each, as the plan says."""
+    """One of each, as the plan says; `given` is what several runs of this process share."""
     folder, warn = Path(assignment.folder), report.warning
     group = world.split(plan.layout.devices)
     layout = _room("layouts", plan.layout.name if group.size > 1 else "single").Layout(
@@ -152,7 +201,7 @@ def assemble(
     searches = plan.optim.name == "lbfgs"
     kind = Search if searches else _room("updates", plan.update.name).Update
     with report.clock("import"):
-        recipe = _recipe(plan, folder, Path(assignment.code))
+        recipe = given[0] if given else recipe_of(plan, folder, Path(assignment.code))
     world.seed(plan.seed)
     checkpoints = Checkpoints(folder / "checkpoints", plan.checkpoint.keep, warn)
     model = recipe.model()
@@ -162,14 +211,15 @@ def assemble(
     model = layout.wrap(model, recipe)
     optimizer = optim.make(plan.optim, layout.parameters(model).values())
     compute = precision.named(plan.precision).compute
-    feed = Feed(recipe, plan, world, kind.reader(world, layout))
+    feed = given[1] if given else Feed(recipe, plan, world, kind.reader(world, layout))
     scale = optim.Scale(optimizer, plan.optim.clip, layout.norm, divided=feed.whole)
     update = kind(plan, world, layout, model, optimizer, scale)
 
     pace = Pace(plan, update.judges)
 
     def blame(point: Point) -> str:
-        return unsound(layout.parameters(model), feed.numbers(point.examples - feed.size))
+        place, times = point.examples - point.size, point.size // feed.size
+        return unsound(layout.parameters(model), feed.numbers(place, times))
 
     return loop.Parts(
         recipe=recipe,
@@ -182,21 +232,37 @@ def assemble(
         checkpoints=checkpoints,
         report=report,
         clock=report.clock,
-        curve=Curve(report, world.device, _steps(plan), blame),
+        curve=Curve(
+            report, world.device, _steps(plan), blame, used=_meter(plan, recipe, feed, world)
+        ),
         compute=functools.partial(compute, world.device.type),
         weigh=Mean.divided if feed.whole else Mean.summed,
         hear=_ear(plan, layout, model, scale, feed, report),
-        rate=_rate(plan.optim, pace),
+        rate=_rate(plan, pace),
         limit=plan.evaluate.limit,
         stopping=stopping,
     )
 
 
-def _rate(spec: Optim, pace: Pace) -> Callable[[Progress], float]:
+def _meter(plan: Plan, recipe: Recipe[Any], feed: Feed, world: World) -> Callable[[float], float]:
+    """What tells the share of the devices' peak that is used, where it is known."""
+    if world.device.type == "cpu":
+        return utilisation.unknown
+
+    def count() -> float:
+        train = feed.split("train")
+        return utilisation.flops(recipe, [train[i] for i in feed.numbers(0)])
+
+    name = torch.cuda.get_device_name(world.device)
+    return utilisation.meter(name, plan.precision, plan.devices, count)
+
+
+def _rate(plan: Plan, pace: Pace) -> Callable[[Progress], float]:
     """The learning rate of the next step; one that never changes costs nothing."""
-    if spec.schedule == "constant" and not spec.warmup:
+    spec = plan.optim
+    if spec.schedule == "constant" and not spec.warmup and plan.data.grow == 1:
         return lambda now: spec.lr
-    return lambda now: optim.rate(spec, now.step, pace.share(now))
+    return lambda now: now.gain * optim.rate(spec, now.step, pace.share(now))
 
 
 def _ear(
@@ -204,7 +270,7 @@ def _ear(
 ) -> Callable[[Progress, int, Callable[[], Mean]], Mean]:
     """What measures the gradient noise scale, where a part of a batch is heard by itself."""
     share = layout.hears(plan.update.accumulate)
-    plain = plan.update.name == "sync" and plan.optim.name != "lbfgs"
+    plain = plan.update.name == "sync" and plan.optim.name != "lbfgs" and not plan.data.whole
     if plan.tracking.noise is None or share is None or not plain:
         return noise.deaf
 
@@ -212,10 +278,16 @@ def _ear(
         where = {"step": now.step, "epoch": feed.epoch(now.examples), "examples": now.examples}
         report.event("metrics", **where, split="train", values=values, seconds=now.seconds)
 
-    return noise.Listener(layout, model, share, plan.tracking.noise, scale.left, tell)
+    for message in noise.doubts(model):
+        report.event("notice", message=message, about="noise")
+    pieces, every = plan.update.accumulate, plan.tracking.noise
+    listener = noise.Listener(layout, model, pieces, every, scale.left, tell)
+    if plan.data.grow > 1:
+        listener.then = Growth(plan, tell).take
+    return listener
 
 
-def _recipe(plan: Plan, folder: Path, code: Path) -> Recipe[Any]:
+def recipe_of(plan: Plan, folder: Path, code: Path) -> Recipe[Any]:
     """The plan's recipe; its cache is shared by all runs of one home."""
     cache = folder.parents[1] / "cache" / plan.recipe.name
     cache.mkdir(parents=True, exist_ok=True)

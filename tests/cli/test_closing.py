@@ -1,9 +1,10 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 from turnaround.cli.closing import closing
 from turnaround.cli.tail import latest
 from turnaround.journal import Journal, Run
-from turnaround.spec import Status
+from turnaround.spec import Event, Status
 
 RUN = "seq2seq-aaaaa"
 
@@ -47,7 +48,7 @@ def test_a_run_that_failed_shows_its_traceback_and_advice(journal, submit, event
         "\n"
         "  files   ~/home/runs/seq2seq-aaaaa\n"
         "  log     turnaround logs seq2seq-aaaaa\n"
-        "  go on   turnaround resume seq2seq-aaaaa"
+        "  why     turnaround why seq2seq-aaaaa"
     )
 
 
@@ -88,3 +89,30 @@ def test_a_run_under_way_says_how_far_it_is(journal, submit, training, plan) -> 
         "  watch   turnaround watch seq2seq-aaaaa\n"
         "  stop    turnaround stop seq2seq-aaaaa"
     )
+
+
+def test_what_was_between_attempts_does_not_count(journal, submit) -> None:
+    submit(RUN, Status.RUNNING)
+    words = [
+        (100, "RUNNING"),
+        (110, "STOPPED"),
+        (5000, "QUEUED"),
+        (5001, "RUNNING"),
+        (5006, "FAILED"),
+    ]
+    told_before = journal.folder(RUN) / "events.jsonl"
+    told_before.unlink()
+    for moment, status in words:
+        journal.append(RUN, Event("status", {"status": status, "reason": ""}, moment, 1))
+    journal.update(RUN, status="FAILED", attempt=2, started=100.0, ended=5006.0, exit_code=3)
+    assert told(journal, journal.run(RUN)).startswith("seq2seq-aaaaa FAILED after 15s")
+
+
+def test_a_recipe_without_answers_is_not_offered_to_be_tried(journal, trained, plan) -> None:
+    for number, (content, offered) in enumerate([("x = 1", False), ("def answer(self):", True)]):
+        recipes = journal.root / "snapshots" / f"5{number}" / "tree" / "recipes"
+        recipes.mkdir(parents=True)
+        (recipes / "seq2seq.py").write_text(content)
+        place = replace(plan.place, snapshot=f"5{number}")
+        run = trained(f"seq2seq-{number}", replace(plan, place=place))
+        assert ("turnaround try" in told(journal, run)) is offered

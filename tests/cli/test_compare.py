@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from tests.projects import make_project
 from tests.sweeps import Night, asked, bowl
 from turnaround.journal import Journal
 from turnaround.spec import Plan
+
+compare = importlib.import_module("turnaround.cli.compare")  # the package has its verb by that name
 
 
 def noisy(plan: Plan, step: int) -> float:
@@ -47,3 +51,18 @@ def test_a_sweep_stands_for_its_best(ask, night: Night) -> None:
 def test_one_thing_is_nothing_to_compare(ask, night: Night) -> None:
     told = ask("compare", night.hand.submitted[0])
     assert (told.code, "is 1 thing to compare" in told.err) == (2, True)
+
+
+def test_how_many_trials_are_left_out_is_said(
+    ask, night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask("compare", night.sweep).err == ""
+    monkeypatch.setattr(compare, "BEST", 1)
+    said = ask("compare", night.sweep, night.hand.submitted[0], night.hand.submitted[-1])
+    assert said.err == f"{night.sweep}: the best 1 of 2 trials; name others by id\n"
+
+
+def test_when_a_run_went_is_no_difference(ask, trained, plan: Plan) -> None:
+    for run, priority in (("seq2seq-aaaaa", 0), ("seq2seq-bbbbb", 5)):
+        trained(run, replace(plan, cluster=replace(plan.cluster, priority=priority), seed=priority))
+    assert "priority" not in ask("compare", "seq2seq-aaaaa", "seq2seq-bbbbb", "--alone").out

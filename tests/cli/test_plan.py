@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.projects import STEADY
 from turnaround.journal import Journal
 from turnaround.launch import facts
 from turnaround.spec import Inventory, Plan, Status, from_dict
@@ -20,6 +21,7 @@ class Config:
     width: int = 8  # of everything
     deep: bool = False
 '''
+QUICK = ("recipe=tiny", "budget=smoke", "--quick")
 
 
 @pytest.fixture
@@ -33,11 +35,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_part_of_the_plan_is_shown(project: Path, ask: Callable[..., Any]) -> None:
-    said = ask("plan", "recipe=tiny", "budget=smoke", "optim=sgd", "--name", "wide", "--tag", "a=b")
+    said = ask("plan", *QUICK, "optim=sgd", "--name", "wide", "--tag", "a=b")
     lines = said.out.replace("\n" + " " * 12, " ").splitlines()
     assert lines[:-2] == [
         "recipe      tiny width=8 deep=false",
-        "data        batch=64 bucket=1 sortagrad=false",
+        "data        batch=64 bucket=1",
         "optim       sgd lr=0.1 weight_decay=0.0 schedule=constant warmup=0 floor=0.0",
         "layout      single replicate=1 activation_checkpointing=false compile=false",
         "update      sync accumulate=1 groups=1 compress=none straggle=0.0",
@@ -45,7 +47,7 @@ def test_every_part_of_the_plan_is_shown(project: Path, ask: Callable[..., Any])
         "evaluate    score=loss better=auto",
         "checkpoint  keep=2",
         "seed        0 precision=fp32",
-        "cluster     pool device=cpu threads=1 priority=0 retries=3 pack=true",
+        "cluster     pool device=cpu threads=1 priority=0 retries=3 pack=true isolate=true",
         f"tracking    mlflow uri=sqlite:///{project}/mlflow.db experiment=tiny noise=20",
         "name        wide",
         "tags        a=b",
@@ -56,13 +58,30 @@ def test_every_part_of_the_plan_is_shown(project: Path, ask: Callable[..., Any])
     assert max(map(len, said.out.splitlines())) <= 100 + len(str(project))
 
 
+def test_the_model_is_looked_at_and_what_does_not_suit_it_is_refused(
+    project: Path, ask: Callable[..., Any]
+) -> None:
+    (project / "recipes" / "steady.py").write_text(STEADY)
+    words = ("plan", "recipe=steady", "budget=smoke", "optim=adam")
+    told = ask(*words).out.replace("\n" + " " * 12, " ").splitlines()[-1]
+    assert told == (
+        "model       2 parameters; 32 B a device with gradients and the state of adam, before "
+        "activations; its scores: loss"
+    )
+    said = ask(*words, "evaluate.score=acc")
+    assert said.code == 2
+    assert said.err.endswith(
+        "evaluate.score=acc is not among the scores\n  → choose one of (loss)\n"
+    )
+
+
 def test_json_is_the_plan_itself(project: Path, ask: Callable[..., Any]) -> None:
     said = ask("plan", "recipe=tiny", "budget=smoke", "--json")
     assert from_dict(Plan, json.loads(said.out)).budget.steps == 2
 
 
 def test_nothing_is_submitted(project: Path, journal: Journal, ask: Callable[..., Any]) -> None:
-    assert ask("plan", "recipe=tiny", "budget=smoke").code == 0
+    assert ask("plan", *QUICK).code == 0
     assert {file.name for file in journal.root.iterdir()} <= {"cache", "pool"}
 
 
@@ -72,7 +91,7 @@ def test_a_question_asked_before_is_pointed_out(
     ask: Callable[..., Any],
     submit: Callable[..., Any],
 ) -> None:
-    words = ("plan", "recipe=tiny", "budget=smoke")
+    words = ("plan", *QUICK)
     made = from_dict(Plan, json.loads(ask(*words, "--json").out))
     submit("tiny-k3x9e", Status.SUCCEEDED, made)
     assert ask(*words).out.splitlines()[-1] == "asked       before, as tiny-k3x9e (SUCCEEDED)"

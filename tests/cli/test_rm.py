@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from turnaround.spec import Status
@@ -48,3 +50,24 @@ def test_a_running_run_is_refused_and_nothing_else_deleted(ask, trained, submit,
         "JournalError: run seq2seq-bbbbb is RUNNING\n  → turnaround stop seq2seq-bbbbb first\n"
     )
     assert journal.folder(RUN).exists()
+
+
+def test_a_name_of_several_runs_is_refused_and_elsewhere_said(ask, trained, plan) -> None:
+    for run in ("seq2seq-aaaaa", "seq2seq-bbbbb"):
+        trained(run, replace(plan, name="wide"))
+    for verb in (["rm", "--yes"], ["stop"]):
+        said = ask(*verb, "wide")
+        assert said.code == 2
+        assert "2 runs are called wide: " in said.err
+        assert said.err.endswith("  → give an id\n")
+    shown = ask("show", "wide")
+    assert shown.code == 0
+    assert "is the newest run called wide; seq2seq-" in shown.err
+    assert ask("rm", "--yes", "seq2seq-b").code == 0
+    assert ask("show", "wide").err == ""
+
+
+def test_a_run_that_is_not_there_points_to_those_that_are(ask, trained) -> None:
+    for number in range(30):
+        trained(f"seq2seq-{number:05d}")
+    assert ask("rm", "nothing-alike").err.endswith("  → turnaround ls lists the runs\n")

@@ -101,6 +101,19 @@ def end(pool: Pool, run: str) -> Run:
     return pool.journal.run(run)
 
 
+def test_a_run_that_would_have_to_wait_is_looked_at_before_it_is_queued(turnaround, pool) -> None:
+    first = turnaround(*run_words(*SLOW, "seed=73", "--detach"))
+    assert first.returncode == 0
+    run = pool.journal.runs(limit=1)[0].id
+    done = turnaround(*run_words("seed=74", "evaluate.score=acc", "--detach"))
+    assert done.returncode == 2
+    assert done.stderr == (
+        "ConfigError: evaluate.score=acc is not among the scores\n  → choose one of (loss)\n"
+    )
+    assert pool.journal.runs(limit=1)[0].id == run
+    end(pool, run)
+
+
 def test_a_question_is_answered_and_then_remembered(turnaround, pool) -> None:
     first = turnaround(*run_words("seed=71"))
     assert (first.returncode, first.stderr) == (0, "")
@@ -109,7 +122,8 @@ def test_a_question_is_answered_and_then_remembered(turnaround, pool) -> None:
     assert f"{run} RUNNING" in lines
     assert any(line.startswith("step 20/40  valid loss ") for line in lines)
     assert any(line.startswith(f"{run} SUCCEEDED after ") for line in lines)
-    assert f"  use it  turnaround try {run}" in lines
+    assert any(line.startswith("  files   ") for line in lines)
+    assert not any("turnaround try" in line for line in lines)  # its recipe has no answers
 
     second = turnaround(*run_words("seed=71"))
     assert second.returncode == 0

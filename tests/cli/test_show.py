@@ -3,6 +3,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from turnaround.cli import plan as plans
+from turnaround.cli import table
 from turnaround.journal import Journal
 from turnaround.signature import signature
 from turnaround.spec import Status, Tracking
@@ -26,7 +27,7 @@ def test_everything_about_a_run_is_shown(ask, trained, plan) -> None:
     ago = said.out.partition(f"{asked} (")[2].partition(" ago")[0]
     assert "from key press to recorded answer\n" in said.out
     assert said.out.partition("turnaround ui\n\n")[2].partition("\ntime ")[0] == (
-        "\n".join(plans.wrapped(*line, plans.WIDEST) for line in plans.lines(tracked))
+        "\n".join(table.wrapped(*line, table.WIDEST) for line in plans.lines(tracked))
         + f"\nasked       {asked} ({ago} ago)\n"
         "attempts    1\n"
         f"mlflow      experiment seq2seq in {URI}; still being written\n"
@@ -52,6 +53,12 @@ def test_json_tells_where_the_time_of_each_attempt_went(
     (first,) = told["attempts"]
     assert (first["attempt"], first["time"]) == (1, told["time"])
     assert first["time"]["compute"] == told["device_seconds"]["compute"] == 1.5
+
+
+def test_what_the_user_should_know_is_shown(ask, trained, journal: Journal, event) -> None:
+    run = trained("seq2seq-aaaaa")
+    journal.append(run.id, event("notice", message="the batch grew from 64 to 256"))
+    assert "\nnotice      the batch grew from 64 to 256\n" in ask("show", run.id).out
 
 
 def test_what_mlflow_has_not_got_is_told(ask, trained, journal: Journal, plan) -> None:

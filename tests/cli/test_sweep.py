@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -46,7 +47,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ([LR, "sweep=tpe", "--by", "2020-01-01"], "is over already"),
         ([LR, "sweep=tpe", "--budget", "0dev-hours"], "buys nothing"),
         (["optim.lr=0.1,1", "--for", "8h"], "sweep=grid tries everything"),
+        ([LR, "sweep=tpe", "--at", "2020-01-01"], "--at 2020-01-01 is over already"),
+        ([LR, "sweep=tpe", "--at", "tonight"], "--at tonight is no time of day"),
         ([LR, "sweep=asha", "budget.steps=null", "budget.time=9s"], "a budget of time alone"),
+        ([LR, "sweep=pbt", "evaluate.every=40"], "too few for generations"),
+        (["update.accumulate=1,2", "sweep=pbt"], "accumulate cannot change while a model is trained"),
         (["optim.lr=0.1,1", "--add", "3"], "belong to --resume"),
         (["--resume", "sweep-x"], "not in the journal"),
     ],
@@ -126,6 +131,14 @@ def until(ready: object, patience: float = 60.0) -> None:
 
 
 @pytest.mark.ray
+def test_what_every_trial_would_fail_by_is_said_before_the_first(pool: Pool, project: Path) -> None:
+    done = turnaround("sweep", *WORDS, "optim.lr=0.03,0.3", "evaluate.score=acc")
+    assert done.returncode == 2
+    assert "evaluate.score=acc is not among the scores\n  → choose one of (loss)" in done.stderr
+    assert not pool.journal.runs("name LIKE 'lr=0.3%'")
+
+
+@pytest.mark.ray
 @pytest.mark.timeout(180)
 def test_a_sweep_runs_on_the_pool_and_its_trials_hang_below_it_in_mlflow(
     pool: Pool, project: Path
@@ -189,6 +202,85 @@ def test_a_promoted_run_equals_one_that_never_paused(pool: Pool, project: Path) 
     other = pool.journal.runs("recipe='steady'", limit=1)[0]
     assert other.id != whole.id
     assert other.summary["values"] == whole.summary["values"]
+    until(lambda: start.driver(pool.journal, sweep.id) is None)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_forks_of_a_shared_trunk_equal_runs_of_their_own(pool: Pool, project: Path) -> None:
+    words = [*WORDS, "tracking=none", "budget.steps=50", "evaluate.every=10", "optim.lr=0.3"]
+    words += ["optim.schedule=wsd", "optim.decay=linear,sqrt", "optim.floor=0.0,0.1"]
+    done = turnaround("sweep", *words, "--json")
+    assert done.returncode == 0, done.stderr
+    sweep = newest(pool.journal).id
+    found = {run.tags["trial"]: run for run in trials(pool.journal, sweep)}
+    assert sorted(found) == ["0", "1", "2", "3", "trunk"]
+    assert pool.journal.plan(found["2"].id).fork == f"{found['trunk'].id}@40"
+    with_seed = [w for w in words if "," not in w]
+    for number, decay, floor in (("1", "linear", 0.1), ("2", "sqrt", 0.0)):
+        tail = [f"optim.decay={decay}", f"optim.floor={floor}"]
+        known = turnaround("run", *with_seed, *tail, "--json")
+        assert found[number].id in known.stdout
+        alone = turnaround("run", *with_seed, *tail, "--again", "--json")
+        assert alone.returncode == 0, alone.stderr
+        other = pool.journal.runs("recipe='steady'", limit=1)[0]
+        assert other.summary["values"] == found[number].summary["values"]
+        kept = [digest(pool.journal, run.id, 50) for run in (other, found[number])]
+        assert kept[0] == kept[1]
+    until(lambda: start.driver(pool.journal, sweep) is None)
+
+
+def digest(journal: Journal, run: str, step: int) -> object:
+    """Of the parameters and moments after so many steps."""
+    manifest = journal.folder(run) / "checkpoints" / f"step-{step:08d}" / "manifest.json"
+    return json.loads(manifest.read_text())["files"]["tensors.safetensors"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("way", ["hyperband", "pbt"])
+def test_brackets_and_populations_run_on_the_pool(pool: Pool, project: Path, way: str) -> None:
+    words = [*WORDS, "tracking=none", "budget.steps=90", "evaluate.every=10", LR]
+    size = ["sweep.trials=9"] if way == "hyperband" else ["sweep.trials=4", "sweep.rungs=3"]
+    done = turnaround("sweep", *words, f"sweep={way}", *size)
+    assert done.returncode == 0, done.stderr
+    sweep = newest(pool.journal)
+    assert sweep.status is Status.SUCCEEDED
+    found = trials(pool.journal, sweep.id)
+    whole = [run for run in found if run.status is Status.SUCCEEDED]
+    assert whole
+    assert {run.summary["steps"] for run in whole} == {90}
+    forks = [plan for run in found if (plan := pool.journal.plan(run.id)).fork]
+    assert len(forks) == (2 if way == "pbt" else 0)
+    for plan in forks:
+        parent = pool.journal.plan((plan.fork or "").partition("@")[0])
+        assert parent.optim.lr != plan.optim.lr
+    until(lambda: start.driver(pool.journal, sweep.id) is None)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_window_that_begins_later_survives_its_driver(pool: Pool, project: Path) -> None:
+    begin = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + 30))
+    words = [*WORDS, "tracking=none", LR, "sweep=random", "sweep.trials=2", "--at", begin]
+    done = turnaround("sweep", *words)
+    assert done.returncode == 0, done.stderr
+    assert "crontab" in done.stdout
+    sweep = newest(pool.journal)
+    assert (sweep.status, sweep.reason[:13]) == (Status.QUEUED, "it begins on ")
+    driver = start.driver(pool.journal, sweep.id)
+    assert driver
+    os.kill(driver, signal.SIGKILL)
+    until(lambda: start.driver(pool.journal, sweep.id) is None)
+    assert f"{sweep.id} goes on" in turnaround("ls").stderr
+    until(lambda: pool.journal.run(sweep.id).status.over, 120)
+    assert pool.journal.run(sweep.id).status is Status.SUCCEEDED
+    assert (pool.journal.run(sweep.id).started or 0) >= time.mktime(
+        time.strptime(begin, "%Y-%m-%dT%H:%M:%S")
+    )
     until(lambda: start.driver(pool.journal, sweep.id) is None)
 
 

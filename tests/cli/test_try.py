@@ -1,5 +1,6 @@
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -7,10 +8,15 @@ from turnaround.spec import Plan
 
 RUN = "seq2seq-aaaaa"
 FAKE = """
+from turnaround.errors import DataError
+
+
 def answer(plan, folder, code):
     def reply(line):
         if line == "burn":
             raise ValueError("on fire")
+        if line == "no":
+            raise DataError("'no' is no number", "write one")
         return f"{folder.name} {plan.recipe.name}: {line[::-1]}"
     return reply
 """
@@ -54,15 +60,33 @@ def test_a_run_without_a_checkpoint_says_so(ask, submit, here) -> None:
     assert said.err.startswith("CheckpointError: ")
 
 
-def test_an_error_in_the_recipe_is_the_recipes(ask, trained, here, monkeypatch, tmp_path) -> None:
+def test_a_line_that_cannot_be_answered_is_told_and_the_next_is_read(
+    ask, trained, here, monkeypatch, tmp_path
+) -> None:
     trained(RUN, here)
     with_a_model(monkeypatch, tmp_path)
-    said = ask("try", RUN, "-t", "burn")
+    monkeypatch.setattr("sys.stdin", io.StringIO("burn\nno\nab\n"))
+    said = ask("try", RUN)
     assert said.code == 1
+    assert said.out == f"\n\n{RUN} seq2seq: ba\n"  # an answer stands in the line of its question
     assert said.err == (
-        "RecipeError: the recipe's answer to 'burn' failed: ValueError: on fire\n"
-        "  → --debug shows the traceback\n"
+        "RecipeError: no answer to 'burn': ValueError: on fire\n"
+        "DataError: 'no' is no number → write one\n"
     )
+
+
+def test_a_sweep_stands_for_its_winner(ask, trained, here, monkeypatch, tmp_path, journal) -> None:
+    trained(RUN, here)
+    with_a_model(monkeypatch, tmp_path)
+    line = SimpleNamespace(name="lr=0.1", runs=[RUN])
+    monkeypatch.setattr(
+        "turnaround.sweep.report.made", lambda *_: SimpleNamespace(winner=line, lines=[line])
+    )
+    trained("sweep-bbbbb", here)
+    (journal.folder("sweep-bbbbb") / "sweep.json").write_text("{}")
+    said = ask("try", "sweep-bbbbb", "-t", "ab")
+    assert said.out == f"{RUN} seq2seq: ba\n"
+    assert said.err == f"{RUN} won sweep-bbbbb: lr=0.1\n"
 
 
 def test_a_project_that_is_gone_is_named(ask, trained) -> None:

@@ -153,7 +153,7 @@ def test_a_run_that_asks_for_too_much_now_starts_with_less(
 @pytest.mark.usefixtures("pool")
 def test_a_run_behind_another_starts_with_a_higher_priority(ask, submit, plan) -> None:
     submit("seq2seq-aaaaa", Status.RUNNING, cores(plan, 3))
-    submit("seq2seq-bbbbb", plan=cores(plan, 2))
+    submit("seq2seq-bbbbb", plan=cores(plan, 4))
     submit("seq2seq-ccccc", plan=cores(plan, 1))
     told = held(ask, "seq2seq-ccccc")
     assert told["reason"] == "needs 1 CPU core: 1 of 4 is free, but others go first"
@@ -214,7 +214,7 @@ def test_a_recipe_that_failed_is_mended_where_its_traceback_ends(
 @pytest.mark.parametrize(
     ("code", "command"),
     [
-        (2, "turnaround run recipe=seq2seq optim.lr=0.01"),
+        (2, ""),
         (3, "turnaround resume seq2seq-aaaaa"),
         (4, "turnaround run recipe=seq2seq optim.lr=0.00025 optim.clip=1"),
     ],
@@ -226,6 +226,29 @@ def test_the_next_command_follows_from_the_exit_code(
     told = json.loads(ask("why", "seq2seq-aaaaa", "--json").out)["failure"]
     assert (told["command"], told["message"]) == (command, "it broke")
     assert told["log"] == ["one", "two"]
+
+
+DATA = "turnaround run recipe=seq2seq optim.lr=0.01"  # once the file is mended
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (("ConfigError", "optim.lr=0.1, or so"), ("", DATA.replace("0.01", "0.1"))),
+        (("ConfigError", "choose one of (a, b)"), ("change what the message names", "")),
+        (("ConfigError", "optim.lr=0.01"), ("change what the message names", "")),  # as it is
+        (("DataError", "see line 3"), ("mend the data", DATA)),
+    ],
+)
+def test_what_was_asked_wrongly_is_not_asked_again_as_it_was(
+    ask, submit, journal, said: tuple[str, str], expected: tuple[str, str]
+) -> None:
+    kind, hint = said
+    error = {"message": "it broke", "hint": hint, "traceback": "", "exit_code": 2, "type": kind}
+    failed(journal, submit, 2, Event("error", error, time.time(), 1))
+    told = json.loads(ask("why", "seq2seq-aaaaa", "--json").out)["failure"]
+    assert (told["after"], told["command"]) == expected
+    assert ("next " in ask("why", "seq2seq-aaaaa").out) is bool(expected[1])
 
 
 # ── what to type ──

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,11 +13,14 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import PLAN
-from turnaround.cli import worth
-from turnaround.errors import ConfigError, PlanError
+from turnaround.cli import verdict, worth
+from turnaround.cli.arguments import Sought
+from turnaround.errors import ConfigError, LaunchError, PlanError
 from turnaround.forecast.past import read
+from turnaround.forecast.speed import Size, Speeds
 from turnaround.journal import Journal
-from turnaround.spec import Data, Event, Inventory, Layout, Plan, Status
+from turnaround.launch import speed
+from turnaround.spec import Data, Event, Inventory, Layout, Plan, Status, Update
 
 NOISE = {"noise/scale": 200.0, "noise/low": 150.0, "noise/high": 260.0}
 
@@ -38,18 +42,39 @@ def events(plan: Plan, each: float, noise: bool = True) -> list[Event]:
 def known(journal: Journal, submit: Callable[..., Any]) -> Callable[..., None]:
     """A run of that batch on that many devices."""
 
-    def make(run: str, batch: int, each: float, devices: int = 1, noise: bool = True) -> None:
+    def make(
+        run: str, batch: int, each: float, devices: int = 1, noise: bool = True, accumulate: int = 1
+    ) -> None:
         layout = Layout("ddp", devices) if devices > 1 else Layout()
-        plan = replace(PLAN, data=Data(batch=batch), layout=layout)
+        update = Update(accumulate=accumulate)
+        plan = replace(PLAN, data=Data(batch=batch), layout=layout, update=update)
         submit(run, Status.SUCCEEDED, plan)
         journal.append(run, *events(plan, each, noise))
 
     return make
 
 
+@pytest.fixture
+def probes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[int], float]]:
+    """What probes were asked for; each finds a tenth of a second, and a millisecond an example."""
+    asked: list[tuple[list[int], float]] = []
+
+    def measured(plan: Plan, root: Path, counts: list[int], seconds: float, heard: Any) -> Speeds:
+        asked.append((counts, seconds))
+        sizes = [
+            Size(count, batch, 0.1 + batch / count / 1000, 0.0, 10**9)
+            for count in counts
+            for batch in (32, 64, 128)
+        ]
+        return Speeds(sizes, most=16)
+
+    monkeypatch.setattr(speed, "measured", measured)
+    monkeypatch.setattr(speed, "counts", lambda plan, most: [1, 2][:most])
+    return asked
+
+
 def said(journal: Journal, have: int = 4, **wish: Any) -> str:
-    wishes = worth.Wish(**wish)
-    return "\n".join(worth.lines(PLAN, journal, Inventory(have, 0), wishes))
+    return "\n".join(worth.answer(PLAN, journal, Inventory(have, 0), Sought(**wish)))
 
 
 def test_a_run_tells_of_steps_noise_and_scores() -> None:
@@ -72,7 +97,7 @@ def test_the_front_and_the_words_of_the_best(journal: Journal, known: Callable[.
     text = said(journal, target="bleu=20", devices=8)
     assert "bleu 20 after 200 steps of 64; 3 timed runs, of up to 2 devices" in text
     assert "noise       scale 200 examples (150–260)" in text
-    assert "fewer than 1/4.1 of the steps of 64" in text
+    assert "fewer than 1/1.6 of the steps of 64" in text  # larger batches took as many
     assert "more than 2 devices were never timed" in text
     assert "layout=ddp layout.replicate=" in text.splitlines()[-1]
     assert text.count("→") == 1
@@ -111,16 +136,107 @@ def test_without_a_noise_scale_it_says_how_to_get_one(
     assert "update.accumulate=2" in str(caught.value.hint)
 
 
+def test_steps_that_could_not_tell_the_gradient_from_its_noise_want_to_be_more(
+    journal: Journal, known: Callable[..., None]
+) -> None:
+    known("seq2seq-aaaaa", 64, 0.020, noise=False, accumulate=2)
+    with pytest.raises(PlanError, match="300 steps could not tell the gradient") as caught:
+        said(journal, target="bleu=20")
+    assert "budget.steps=1200 update.accumulate=2" in str(caught.value.hint)
+
+
+def test_an_uncertain_noise_scale_says_how_many_more_steps_it_wants(
+    journal: Journal, known: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NOISE, "noise/high", 550.0)  # ± 100 %, where 50 are aloud
+    known("seq2seq-aaaaa", 64, 0.020)
+    assert "that is uncertain: 900 more steps like its 300 tell" in said(journal, target="bleu=20")
+
+
+def test_what_is_doubtful_about_the_noise_scale_is_said(
+    journal: Journal, known: Callable[..., None]
+) -> None:
+    known("seq2seq-aaaaa", 64, 0.020)
+    doubt = {"message": "batch normalisation (stem.1) mixes the examples", "about": "noise"}
+    journal.append("seq2seq-aaaaa", Event("notice", doubt, time.time(), attempt=1))
+    text = said(journal, target="bleu=20")
+    assert "\n            batch normalisation (stem.1) mixes the examples\n" in text
+
+
+def test_a_target_ends_the_run_that_was_chosen(
+    journal: Journal, known: Callable[..., None]
+) -> None:
+    known("seq2seq-aaaaa", 64, 0.020)
+    line = said(journal, have=1, target="bleu=20", words=["recipe=seq2seq"]).splitlines()[-1]
+    assert line.endswith(" evaluate.score=bleu budget.target=20")
+    assert "budget.steps=" in line
+    assert "budget.target" not in said(journal, have=1, devices=1)
+
+
+# ── probes ──
+
+
+def test_a_short_run_is_not_probed_unasked(
+    journal: Journal, known: Callable[..., None], probes: list[Any]
+) -> None:
+    known("seq2seq-aaaaa", 64, 0.020)
+    said(journal, target="bleu=20")
+    assert probes == []
+    text = said(journal, have=2, target="bleu=20", probe=True)
+    assert probes == [([1, 2], 60.0)]
+    assert "1 timed run and a probe of 6 sizes, of up to 2 devices" in text
+    assert "16 examples of a micro-batch fit a device" in text
+    assert "(÷" in text
+
+
+def test_a_long_run_is_probed_where_runs_have_not_shown_enough(
+    journal: Journal, known: Callable[..., None], probes: list[Any]
+) -> None:
+    known("seq2seq-aaaaa", 64, 6.0)  # 20 minutes to the target
+    said(journal, target="bleu=20", probe=False)
+    assert probes == []
+    said(journal, target="bleu=20")
+    ((counts, seconds),) = probes
+    assert counts == [1, 2]
+    assert 15 < seconds < 0.03 * 200 * 6.6
+    known("seq2seq-bbbbb", 128, 10.0)
+    known("seq2seq-ccccc", 128, 6.0, devices=2)
+    said(journal, target="bleu=20", devices=2)
+    assert len(probes) == 1
+
+
+def test_a_probe_that_fails_unasked_is_only_noted(
+    journal: Journal, known: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(*_: Any) -> Speeds:
+        raise LaunchError("the probe of a batch of 32 on 1 device failed: not done in 15 s")
+
+    monkeypatch.setattr(speed, "measured", measured)
+    known("seq2seq-aaaaa", 64, 6.0)
+    assert "failed: not done in 15 s" in said(journal, target="bleu=20")
+    with pytest.raises(LaunchError):
+        said(journal, target="bleu=20", probe=True)
+
+
+def test_a_probe_alone_tells_what_the_plan_would_take(journal: Journal, probes: list[Any]) -> None:
+    text = said(journal, probe=True)
+    assert probes == [([1, 2], 60.0)]
+    assert "1        64     164 ms  390.2       1.0 GB" in text
+    assert "fits        16 examples of a micro-batch on a device, not twice as many" in text
+    assert re.search(r"takes       8m1\ds for 3,000 steps of 64 on 1 device\n", text)
+    assert re.search(r"takes       6m3\ds for 3,000 steps of 64 on 2 devices$", text)
+
+
 def test_times_of_the_day_and_spans() -> None:
     now = datetime(2026, 1, 1, 22, 0)
-    assert worth.seconds("07:00", now) == 9 * 3600
-    assert worth.seconds("22:30", now) == 1800
-    assert worth.seconds("2h", now) == 7200
+    assert verdict.seconds("07:00", now) == 9 * 3600
+    assert verdict.seconds("22:30", now) == 1800
+    assert verdict.seconds("2h", now) == 7200
     for wrong in ("7", "25h3", "soon"):
         with pytest.raises(ConfigError):
-            worth.seconds(wrong, now)
+            verdict.seconds(wrong, now)
     with pytest.raises(ConfigError):
-        worth.parse("bleu")
+        verdict.parse("bleu")
 
 
 def test_the_verb_takes_its_options(ask: Callable[..., Any], tmp_path: Path) -> None:

@@ -134,9 +134,10 @@ def test_too_few_to_cut_a_split_from_is_said() -> None:
 
 def test_a_batch_of_more_than_there_is_to_learn_is_refused() -> None:
     assert splits.whole(Data(batch=3), ["a", "b", "c"], "rows") == ["a", "b", "c"]
+    assert splits.whole(Data(batch=3, whole=True), ["a", "b"], "rows") == ["a", "b"]
     with pytest.raises(DataError, match=r"data\.batch=3 is more than the 2 rows") as caught:
         splits.whole(Data(batch=3), ["a", "b"], "rows")
-    assert caught.value.hint == "data.batch=2 shows every step all of them"
+    assert caught.value.hint == "data.batch=all shows every step all of them"
 
 
 def test_data_are_given_when_any_file_is() -> None:

@@ -118,6 +118,23 @@ def test_two_ranks_make_the_pieces_of_one_that_accumulates_twice() -> None:
     assert (first.last, second.last) == (True, True)
 
 
+def test_a_batch_that_grew_is_made_of_whole_ones_each_cut_as_before() -> None:
+    grown = [piece.batch for piece in feed(update=Update(accumulate=2)).pieces(6, times=2)]
+    assert len(grown) == 4
+    assert {len(piece) for piece in grown} == {3}
+    alone = [next(feed().pieces(start)).batch for start in (6, 12)]
+    assert sorted(sum(grown, [])) == sorted(sum(alone, []))  # noqa: RUF017  # of four short lists
+    assert feed().numbers(6, times=2) == feed().numbers(6) + feed().numbers(12)
+
+
+def test_the_same_examples_come_in_batches_of_another_size() -> None:
+    first = feed()
+    next(first.pieces(0))
+    assert feed(data=Data(batch=9)).numbers(0) == first.resized(9).numbers(0)
+    assert first.resized(9).split("train") is first.split("train")
+    assert first.size == 6
+
+
 def test_ranks_share_a_split_without_gap_or_double() -> None:
     for ranks in (1, 2, 3, 25):
         seen = [n for rank in range(ranks) for b in feed(rank, ranks).batches("valid") for n in b]
@@ -145,6 +162,28 @@ def test_a_limited_evaluation_looks_all_over_the_split() -> None:
 def test_training_on_nothing_is_an_error() -> None:
     with pytest.raises(DataError, match="the train split has no examples"):
         next(feed(count=0).pieces(0))
+
+
+def test_a_step_may_see_all_there_are_so_many_at_a_time() -> None:
+    data = Data(batch=6, whole=True)
+    whole = feed(data=data)
+    assert whole.size == 20
+    for start in (0, 20):
+        pieces = [piece.batch for piece in whole.pieces(start)]
+        assert [len(piece) for piece in pieces] == [5, 5, 5, 5]
+        assert sorted(i for piece in pieces for i in piece) == list(range(20))
+    halves = [feed(part, 2, data=data) for part in (0, 1)]
+    seen = [piece.batch for half in halves for piece in half.pieces(0)]
+    assert max(map(len, seen)) == 3
+    assert sorted(i for piece in seen for i in piece) == list(range(20))
+    assert feed(data=Data(batch=50, whole=True)).whole
+
+
+def test_all_there_are_must_be_enough_and_have_an_end() -> None:
+    with pytest.raises(DataError, match="3 training examples cannot be cut in 4"):
+        feed(count=3, data=Data(batch=6, whole=True), update=Update(accumulate=4))
+    with pytest.raises(DataError, match="these examples never end"):
+        feed(count=Endless.COUNT, data=Data(whole=True))
 
 
 def test_what_is_drawn_with_a_piece_follows_from_its_place_and_number() -> None:

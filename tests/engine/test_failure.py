@@ -90,6 +90,7 @@ def test_our_own_errors_need_no_traceback(tmp_path: Path) -> None:
         "hint": "two are needed",
         "traceback": "",
         "exit_code": 2,
+        "type": "DataError",
     }
 
 

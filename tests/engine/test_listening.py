@@ -104,3 +104,13 @@ def test_what_was_measured_outlives_an_interruption(tmp_path: Path) -> None:
     assert train(half, tmp_path).code == 0
     assert train(plan, tmp_path, attempt=2).code == 0
     assert measured(tmp_path).count == STEPS
+
+
+def test_a_run_with_batch_normalisation_says_what_its_noise_scale_means(tmp_path: Path) -> None:
+    plan = trial_plan(recipe=Recipe("normed", {}), update=Update(accumulate=2))
+    plan = replace(plan, place=replace(plan.place, recipe_file="recipes/normed.py"))
+    told = train(plan, tmp_path / "heard")
+    (said,) = told.of("notice")
+    assert said["about"] == "noise"
+    assert "batch normalisation (0)" in said["message"]
+    assert train(replace(plan, update=Update()), tmp_path / "deaf").of("notice") == []

@@ -11,7 +11,7 @@ import statistics
 import pytest
 import torch
 
-from turnaround.engine.noise import Estimate
+from turnaround.engine.noise import Estimate, doubts
 
 WIDTH = 50
 SETTINGS = [
@@ -108,3 +108,32 @@ def test_numbers_that_are_not_finite_are_left_out() -> None:
     found.add(math.nan, 1.0, 8, 64)
     found.add(math.inf, 1.0, 8, 64)
     assert found.count == 0
+
+
+def test_the_least_scale_is_known_where_the_gradient_may_be_zero() -> None:
+    sure = estimated(2, 16, 1.0, seed=3)
+    ends = sure.interval()
+    assert ends is not None
+    assert sure.least() == pytest.approx(ends[0])
+    found = Estimate()
+    for small, large in norms(2, 16, 30.0, 1, steps=40):  # the scale is 45,051
+        found.add(small, large, 16, 32)
+    assert found.interval() is None
+    assert 32 < found.least() < truth(30.0)
+    assert Estimate().least() == 0
+
+
+def test_a_spread_that_may_be_below_zero_is_no_scale() -> None:
+    found = Estimate()
+    for small, large in ((1.0, 1.1), (1.0, 1.2), (1.0, 0.95)):
+        found.add(small, large, 16, 32)
+    assert found.trace < 0
+    assert math.isnan(found.scale)
+    assert math.isinf(found.error)
+
+
+def test_batch_normalisation_is_doubted() -> None:
+    plain = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.LayerNorm(2))
+    assert list(doubts(plain)) == []
+    (said,) = doubts(torch.nn.Sequential(plain, torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)))
+    assert said.startswith("batch normalisation (1) mixes the examples of a micro-batch")

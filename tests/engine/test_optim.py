@@ -72,6 +72,14 @@ def test_halving_is_that_of_2014() -> None:
     assert rates(*epochs, **spec) == [1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
 
 
+@pytest.mark.parametrize(
+    ("decay", "half"), [("linear", 0.5), ("cosine", 0.5), ("sqrt", 1 - math.sqrt(0.5))]
+)
+def test_warm_up_stable_decay_falls_late(decay: str, half: float) -> None:
+    found = rates(0.0, 0.79, 0.8, 0.9, 1.0, schedule="wsd", decay=decay, floor=0.1)
+    assert found == pytest.approx([1.0, 1.0, 1.0, 0.1 + 0.9 * half, 0.1])
+
+
 def test_warm_up_rises_by_the_step_and_inverse_sqrt_falls_from_its_end() -> None:
     spec = Optim(lr=1.0, schedule="inverse_sqrt", warmup=4)
     found = [rate(spec, step, 0.0) for step in (0, 1, 2, 3, 15)]
@@ -90,3 +98,27 @@ def test_clipping_bounds_the_norm_of_the_mean(divided: bool) -> None:
     assert used == pytest.approx([0.6, 0.8])
     _, used = descent([0.6, 0.8], 1.0, 2.0, divided)
     assert used == pytest.approx([0.6, 0.8])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("divided", [True, False])
+@pytest.mark.parametrize("clip", [None, 0.5])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_scale_that_is_handed_to_the_optimizer_does_what_a_pass_of_its_own_does(
+    name: Any, clip: float | None, divided: bool, dtype: torch.dtype
+) -> None:
+    def stepped(handing: bool) -> list[torch.Tensor]:
+        parameters = [Parameter(torch.ones(3, dtype=dtype)), Parameter(torch.ones(2, dtype=dtype))]
+        optimizer = make(Optim(name, lr=0.1), parameters)
+        scale = Scale(optimizer, clip, divided=divided)
+        for step in range(1, 4):
+            for parameter in parameters:
+                parameter.grad = torch.arange(1, len(parameter) + 1, dtype=dtype) * step
+            scale.begin(Mean(torch.tensor([1.0, 7.0], dtype=torch.float64)))
+            (scale.hand if handing else scale)()
+            bare(optimizer)()
+        return [*parameters, *(p.grad for p in parameters if p.grad is not None)]
+
+    tolerance = 1e-6 if dtype is torch.float32 else 1e-14
+    for one, other in zip(stepped(True), stepped(False), strict=True):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=0)

@@ -10,6 +10,7 @@ import torch
 from turnaround.engine.metrics import Mean
 from turnaround.engine.report import Curve, Norm, Point, Report
 from turnaround.errors import NumericsError
+from turnaround.spec import Event, to_json
 
 CPU = torch.device("cpu")
 
@@ -55,7 +56,7 @@ def steps(curve: Curve, clock: Clock, numbers: range, seconds: float) -> None:
 
 
 def take(curve: Curve, point: Point, loss: torch.Tensor, norm: Norm) -> None:
-    curve.add(point.step, Mean(loss), norm, lambda: point)
+    curve.add(point.step, point.seconds, Mean(loss), norm, lambda: point)
 
 
 def said(ear: Ear) -> list[int]:
@@ -212,8 +213,26 @@ def test_the_norm_is_asked_for_once_a_second() -> None:
 
     for step in range(101, 131):
         clock.now += 0.125
-        take(drawn, Point(step, 0, 0, 0, 0, 0), torch.ones(2), norm)
+        take(drawn, Point(step, 0, 0, clock.now, 0, 0), torch.ones(2), norm)
     assert asked == [0.125, 1.125, 2.125, 3.125]
+
+
+def test_all_ranks_ask_for_the_norm_at_the_same_steps_whatever_their_own_clocks_say() -> None:
+    asked: list[list[int]] = [[], []]
+    for mine, pace in zip(asked, (0.01, 0.7), strict=True):
+        drawn = curve(Ear(), clock := Clock())
+        for step in range(101, 131):
+
+            def norm(mine: list[int] = mine, step: int = step) -> torch.Tensor:
+                mine.append(step)
+                return one()
+
+            clock.now += pace
+            take(drawn, Point(step, 0, 0, 0.3 * step, 0, 0), torch.ones(2), norm)
+            if step == 115:
+                drawn.settle(norm)
+    assert asked[0] == asked[1]
+    assert 115 in asked[0]
 
 
 def test_a_gradient_that_is_not_finite_is_found_before_the_parameters_are_saved() -> None:
@@ -221,3 +240,24 @@ def test_a_gradient_that_is_not_finite_is_found_before_the_parameters_are_saved(
     steps(drawn, Clock(), range(101, 104), seconds=0.01)
     with pytest.raises(NumericsError, match="at step 103 the norm of the gradient is nan"):
         drawn.settle(lambda: torch.tensor(float("nan")))
+
+
+def test_the_share_of_the_peak_is_told_where_it_is_known() -> None:
+    for used, known in ((lambda speed: speed / 4000, True), (lambda speed: float("nan"), False)):
+        ear, clock = Ear(), Clock()
+        drawn = Curve(ear.report, CPU, 1000, lambda point: "nobody", clock, used)
+        steps(drawn, clock, range(1, 4), seconds=0.01)
+        points = [point["values"] for point in ear.of("metrics")]
+        assert [point.get("mfu") for point in points[1:]] == (
+            [pytest.approx(0.25)] * 2 if known else [None] * 2
+        )
+
+
+def test_a_point_is_the_line_that_json_would_make_of_it() -> None:
+    sent: list[str] = []
+    drawn = Curve(Report(sent.append, 3, 0), CPU, 1000, lambda point: "nobody", clock=Clock())
+    take(drawn, Point(7, 1 / 3, 70, 1e-7, 0.5, rate=1e-5), torch.tensor([2e22, 3.0]).double(), one)
+    line = next(line for text in sent for line in text.splitlines() if '"metrics"' in line)
+    assert line == to_json(Event(**json.loads(line)))
+    loss = float(torch.tensor(2e22)) / 3
+    assert json.loads(line)["data"]["values"] == {"loss": loss, "lr": 1e-5, "norm": 1.0}

@@ -46,7 +46,14 @@ def talk(rank: int, store: str, listener: socket.socket | None, answer: Connecti
         total = {name: values.tolist() for name, values in world.total(sums).items()}
         heard = [world.gather(rank), world.share(f"of {rank}"), total, world.total({})]
         clocks = [world.agree(rank == 1 and step == 1, 10.0 * step + rank) for step in range(4)]
-        answer.send([*heard, clocks])
+        world.meet()
+        along = []
+        added: list[list[float]] = []
+        for step in range(4):
+            adding = world.adding(torch.tensor([1.0 + rank, step], dtype=torch.float64))
+            added.append(adding().tolist())
+            along.append(world.agree(rank == 1 and step == 1, 10.0 * step + rank))
+        answer.send([*heard, clocks, added, along])
         world.meet()
 
 
@@ -60,12 +67,14 @@ def test_two_ranks_hear_the_same() -> None:
             rank.start()
     heard = hearing.recv()
     assert heard == hearing.recv()
-    gathered, shared, total, nothing, clocks = heard
+    gathered, shared, total, nothing, clocks, sums, along = heard
     assert gathered == [0, 1]
     assert shared == "of 0"
     assert total == {"both": [4.0, 6.0], "first": [5.0], "second": [7.0]}
     assert nothing == {}
     assert clocks == [(False, 0.0), (False, 0.0), (True, 10.0), (False, 20.0)]  # a call late
+    assert sums == [[3.0, 0.0], [3.0, 2.0], [3.0, 4.0], [3.0, 6.0]]
+    assert along == clocks  # whether by themselves or with the sums
     for rank in ranks:
         rank.join(30)
         assert rank.exitcode == 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from turnaround.forecast.front import Known, best, front, point, undominated
+from turnaround.forecast.front import ADAPTED, Known, best, front, point, undominated
 from turnaround.forecast.guess import Interval
 from turnaround.forecast.throughput import Law
 
@@ -30,7 +31,10 @@ def test_the_learning_rate_follows_the_batch() -> None:
     assert KNOWN.rate(96) == pytest.approx(0.2)
     assert KNOWN.rate(10**9) == pytest.approx(0.4)
     adam = Known(32, 1000, KNOWN.scale, 0.1, "adam")
-    assert adam.rate(96) == pytest.approx(0.1 * math.sqrt(2))
+    critical = ADAPTED * 96
+    assert adam.rate(96) == pytest.approx(
+        0.1 * math.sqrt((1 + critical / 32) / (1 + critical / 96))
+    )
 
 
 def test_without_overheads_the_smallest_batch_on_all_devices_is_best() -> None:
@@ -87,7 +91,54 @@ def test_a_deadline_takes_the_cheapest_that_surely_meets_it() -> None:
     assert best(points, within=0.001) is None
 
 
-def test_an_uncertain_noise_scale_widens_what_is_far_from_what_was_run() -> None:
-    here, far = point(KNOWN, FREE, 1, 32).seconds, point(KNOWN, FREE, 1, 512).seconds
-    assert here.high / here.low == pytest.approx(1.1 / 0.9)
-    assert far.high / far.low > 1.5
+def test_the_further_the_batch_the_wider_the_interval() -> None:
+    here, near, far = (point(KNOWN, FREE, 1, batch).seconds for batch in (32, 64, 512))
+    assert 1.2 < here.high / here.low < 1.6  # runs of one question differ, and so do seconds
+    assert here.high / here.low < near.high / near.low < far.high / far.low
+    sure = replace(KNOWN, scale=Interval(96, 96, 96))
+    surer = point(sure, FREE, 1, 512).seconds
+    assert surer.high / surer.low < far.high / far.low
+
+
+def test_where_the_gradient_may_be_zero_the_noise_scale_is_doubted() -> None:
+    vague = replace(KNOWN, scale=Interval(0, 96, 120))
+    assert vague.critical.spread > KNOWN.critical.spread
+    assert vague.takes(512).spread > KNOWN.takes(512).spread
+
+
+def test_a_schedule_is_stretched_as_the_steps_are() -> None:
+    scheduled = replace(KNOWN, whole=2000, warmup=100, every=50)
+    found = point(scheduled, FREE, 1, 96)
+    assert found.steps == pytest.approx(500)
+    words = found.words("ddp", "replicate")
+    assert "budget.steps=1000 " in words
+    assert "optim.warmup=50 evaluate.every=25" in words
+    alone = point(KNOWN, FREE, 1, 96).words("ddp", "replicate")
+    assert "budget.steps=500 " in alone
+    assert "warmup" not in alone
+
+
+def test_looks_are_part_of_the_time_and_shared_by_devices() -> None:
+    looking = replace(KNOWN, looking=3.0)
+    for devices in (1, 2):
+        with_, without = (point(known, FREE, devices, 64) for known in (looking, KNOWN))
+        more = with_.seconds.middle - without.seconds.middle
+        assert more == pytest.approx(3.0 / devices)
+
+
+def test_runs_with_several_batches_say_what_the_critical_batch_is() -> None:
+    true = 400.0  # the noise scale says 96
+    ways = {batch: 100 * (1 + true / batch) for batch in (32, 128, 512)}
+    found = replace(KNOWN, ways=ways)
+    assert found.critical.middle == pytest.approx(true, rel=0.15)
+    assert found.critical.spread < KNOWN.critical.spread / 2
+    assert found.takes(256).spread < KNOWN.takes(256).spread
+    alone = replace(KNOWN, ways={32: 1000.0})
+    assert alone.critical == KNOWN.critical
+
+
+def test_runs_that_fit_no_law_do_not_make_nonsense() -> None:
+    for ways in ({32: 100.0, 128: 300.0}, {32: 1000.0, 128: 1.0}):  # slower; faster than it can be
+        found = replace(KNOWN, ways=ways).critical
+        assert 1 < found.middle < 100_000
+        assert found.spread > 0

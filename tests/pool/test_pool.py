@@ -94,6 +94,21 @@ def has_checkpoint(pool: Pool) -> object:
     return lambda row: bool(saves(pool, row.id))
 
 
+def worker_id(pool: Pool, run: str) -> object:
+    """The process that carried it out."""
+    return kinds(pool, run, "worker")[-1]["pid"]
+
+
+def losses(pool: Pool, run: str) -> list[object]:
+    """What it told on the way."""
+    return [data["values"] for data in kinds(pool, run, "metrics") if data["split"] == "valid"]
+
+
+def step(pool: Pool, run: str) -> int:
+    """The last that was told of."""
+    return max((int(str(data["step"])) for data in kinds(pool, run, "progress")), default=0)
+
+
 def saves(pool: Pool, run: str) -> list[int]:
     """The steps that a restart could go on from."""
     found = kinds(pool, run, "checkpoint")
@@ -167,7 +182,9 @@ def test_a_queued_run_can_be_stopped(pool: Pool, project: Path, home: Path) -> N
     both = submit(pool, planned(project, home, "layout=ddp", "layout.replicate=2", SLOW))
     waiting = submit(pool, planned(project, home, "seed=5"))
     until(pool, waiting, lambda row: "waits for" in row.reason)
+    assert pool.queue(5) == ({waiting: pool.journal.run(waiting).reason}, 1)
     pool.stop(waiting)
+    assert pool.queue(5) == ({}, 0)
     assert over(pool, waiting).status is Status.STOPPED
     pool.stop(both)
     assert over(pool, both).status is Status.STOPPED
@@ -180,6 +197,61 @@ def test_higher_priority_goes_first(pool: Pool, project: Path, home: Path) -> No
     high = submit(pool, planned(project, home, *two, "seed=2", "cluster.priority=3"))
     ends = {run: over(pool, run).started for run in (both, low, high)}
     assert ends[both] < ends[high] < ends[low]  # type: ignore[operator]  # all have started
+
+
+def test_without_isolation_a_worker_carries_out_one_run_after_another(
+    pool: Pool, project: Path, home: Path
+) -> None:
+    words = ["cluster.isolate=false", "layout=single"]
+    runs = [submit(pool, planned(project, home, *words, f"seed={n}")) for n in range(6)]
+    apart = [submit(pool, planned(project, home, f"seed={n}")) for n in range(6)]
+    for run in [*runs, *apart]:
+        done = over(pool, run)
+        assert (done.status, done.attempt) == (Status.SUCCEEDED, 1), done.reason
+    assert len({worker_id(pool, run) for run in runs}) <= 2  # one for each core
+    assert len({worker_id(pool, run) for run in apart}) == 6
+    assert [losses(pool, run) for run in runs] == [losses(pool, run) for run in apart]
+
+
+def test_a_worker_that_stays_leaves_with_a_run_that_fails(
+    pool: Pool, project: Path, home: Path
+) -> None:
+    whole = planned(project, home, "cluster.isolate=false", "seed=21")
+    broken = projects.STEADY.replace("time.sleep(self.config.pause)", "1 / 0")
+    (project / "recipes" / "steady.py").write_text(broken)
+    fails = planned(project, home, "cluster.isolate=false", "seed=22")
+    ends = [over(pool, submit(pool, plan)) for plan in (whole, fails, whole)]
+    assert [run.exit_code for run in ends] == [0, 1, 0]
+    assert "division by zero" in ends[1].reason
+    log = (pool.journal.folder(ends[1].id) / "log.txt").read_text()
+    assert log.count("ZeroDivisionError") <= 1
+
+
+def test_a_worker_that_stays_and_is_killed_costs_its_run_an_attempt(
+    pool: Pool, project: Path, home: Path
+) -> None:
+    words = (SLOW, "cluster.isolate=false", "evaluate.every=10")
+    first = submit(pool, planned(project, home, *words, "seed=31"))
+    until(pool, first, lambda row: step(pool, row.id) > 2)
+    worker(pool, first).kill()
+    done = over(pool, first)
+    assert (done.status, done.attempt, done.failures) == (Status.SUCCEEDED, 2, 1)
+
+
+def test_batch_work_saves_and_makes_room_and_goes_on_afterwards(
+    pool: Pool, project: Path, home: Path
+) -> None:
+    two = ("layout=ddp", "layout.replicate=2", "recipe.pause=0.5")
+    batch = submit(pool, planned(project, home, *two, "evaluate.every=20", "cluster.priority=-10"))
+    until(pool, batch, lambda row: step(pool, row.id) > 2)
+    mine = over(pool, submit(pool, planned(project, home, "seed=3")))
+    assert mine.status is Status.SUCCEEDED
+    waits = until(pool, batch, lambda row: row.attempt == 2 or row.status is Status.QUEUED)
+    assert waits.failures == 0
+    done = over(pool, batch)
+    assert (done.status, done.attempt) == (Status.SUCCEEDED, 2), done.reason
+    assert kinds(pool, batch, "yields") == [{"to": mine.id}]
+    assert min(steps(pool, batch, attempt=2)) > 2
 
 
 # ── faults ──

@@ -10,7 +10,8 @@ from tests.examples import example_plan, example_run
 from turnaround.journal import Run
 from turnaround.pool.gang import Placement
 from turnaround.pool.machines import Machine
-from turnaround.pool.queue import Places, decide, free, place
+from turnaround.pool.queue import Decision, Holder, Queue, Waiting, decide
+from turnaround.pool.room import Places, free, place
 from turnaround.spec import Layout, Plan, Update
 
 TWO = [Machine("a", "127.0.0.1", cpus=2, gpus=0, head=True)]
@@ -149,3 +150,209 @@ def test_what_no_machine_has_is_waited_for_by_name() -> None:
     plans = {"a": lying(Layout("ddp", 2), kind="H100", labels={"zone": "c"})}
     _, waits = decide(queued("a"), plans.__getitem__, {}, WIDE)
     assert waits == {"a": "waits for a machine with H100, zone=c: there is none"}
+
+
+# ── who goes first ──
+
+
+def waiting(
+    name: str, at: float = 0.0, devices: int = 1, takes: float | None = None, **more: Any
+) -> Waiting:
+    return Waiting(name, gang(devices), at, takes=takes, **more)
+
+
+def play(queue: Queue, until: float, takes: dict[str, float] | None = None) -> dict[str, float]:
+    """When each began, on a clock that goes from end to end; runs take what they said, or this."""
+    began: dict[str, float] = {}
+    ends: dict[str, float] = {}
+    now = 0.0
+    while now < until:
+        for run, places in queue.decide(now).starts.items():
+            asked = queue.waiting[run]
+            queue.start(run, Holder.of(asked, places, now))
+            began[run] = now
+            ends[run] = now + ((takes or {}).get(run) or asked.takes or 1.0)
+        now = min(ends.values(), default=until)
+        for run in [run for run, end in ends.items() if end <= now]:
+            queue.release(run)
+            del ends[run]
+    return began
+
+
+def busy(queue: Queue, name: str = "busy", cpus: int = 1, until: float | None = None) -> None:
+    queue.hold(name, Holder(held(cpus), 0.0, until, group="another"))
+
+
+def test_of_two_sweeps_the_one_with_fewer_devices_goes_first() -> None:
+    queue = Queue(TWO)
+    queue.hold("a0", Holder(held(1), group="sweep-a"))
+    for n in range(1, 4):
+        queue.add(waiting(f"a{n}", at=n, group="sweep-a"))
+        queue.add(waiting(f"b{n}", at=10 + n, group="sweep-b"))
+    assert set(queue.decide(20.0).starts) == {"b1"}
+    assert list(queue.order())[:4] == ["b1", "a1", "b2", "a2"]
+
+
+def test_a_sweep_of_a_thousand_does_not_keep_a_lone_run_waiting() -> None:
+    queue = Queue(TWO)
+    for n in range(1000):
+        queue.add(waiting(f"a{n:03}", at=n, group="sweep-a", takes=10.0))
+    queue.add(waiting("lone", at=5000.0, takes=10.0))
+    assert play(queue, until=30.0)["lone"] == 0.0
+
+
+def test_a_short_run_passes_a_long_one_that_came_a_little_earlier() -> None:
+    queue = Queue(TWO)
+    busy(queue, cpus=2, until=5.0)
+    queue.add(waiting("long", at=0.0, takes=3600.0))
+    queue.add(waiting("short", at=600.0, takes=10.0))
+    assert list(queue.order()) == ["short", "long"]
+
+
+def test_a_long_run_is_passed_only_for_a_share_of_its_own_length() -> None:
+    queue = Queue(TWO)
+    busy(queue, cpus=2, until=5.0)
+    queue.add(waiting("long", at=0.0, takes=3600.0))
+    queue.add(waiting("short", at=7201.0, takes=10.0))
+    assert list(queue.order()) == ["long", "short"]
+
+
+def test_what_is_over_before_a_gang_could_start_may_pass_it() -> None:
+    queue = Queue(TWO)
+    busy(queue, until=100.0)
+    queue.add(waiting("gang", at=0.0, devices=2, takes=50.0))
+    queue.add(waiting("quick", at=1000.0, takes=90.0))
+    queue.add(waiting("slow", at=1000.0, takes=110.0))
+    assert set(queue.decide(0.0).starts) == {"quick"}
+
+
+def test_nothing_passes_a_gang_while_nobody_knows_when_it_can_start() -> None:
+    queue = Queue(TWO)
+    busy(queue, until=None)
+    queue.add(waiting("gang", at=0.0, devices=2, takes=50.0))
+    queue.add(waiting("quick", at=1000.0, takes=0.1))
+    made = queue.decide(0.0)
+    assert (made.starts, made.waits["quick"]) == ({}, "waits its turn behind gang")
+
+
+def test_what_leaves_enough_for_a_gang_may_pass_it_however_long_it_takes() -> None:
+    queue = Queue([Machine("a", "127.0.0.1", cpus=4, gpus=0)])
+    busy(queue, cpus=3, until=100.0)
+    queue.add(waiting("gang", at=0.0, devices=3))
+    queue.add(waiting("one", at=1.0))
+    queue.add(waiting("two", at=2.0))
+    assert set(queue.decide(0.0).starts) == {"one"}
+
+
+def test_a_gang_is_not_starved_by_a_stream_of_small_runs() -> None:
+    queue = Queue(TWO)
+    queue.add(waiting("first", at=0.0, takes=7.0))
+    queue.add(waiting("gang", at=0.0, devices=2, takes=5.0))
+    for n in range(200):
+        queue.add(waiting(f"small{n:03}", at=5 + 0.1 * n, takes=3.0))
+    assert play(queue, until=300.0)["gang"] <= 7.0
+
+
+def test_forecasts_that_are_far_too_short_delay_a_gang_by_one_run_at_most() -> None:
+    queue = Queue(TWO)
+    queue.add(waiting("first", at=0.0, takes=7.0))
+    queue.add(waiting("gang", at=0.0, devices=2, takes=5.0))
+    for n in range(50):
+        queue.add(waiting(f"small{n:03}", at=20.0 + n, takes=3.0))
+    late = {f"small{n:03}": 30.0 for n in range(50)}
+    assert play(queue, until=300.0, takes=late)["gang"] <= 30.0
+
+
+def test_runs_that_need_other_devices_do_not_wait_for_each_other() -> None:
+    queue = Queue(GPUS)
+    queue.hold("b", Holder(held(8)))
+    queue.add(waiting("cores", at=0.0))
+    queue.add(Waiting("gpu", gang(4, "cuda"), submitted=1.0))
+    assert set(queue.decide(0.0).starts) == {"gpu"}
+
+
+# ── making room ──
+
+
+def batch(queue: Queue, *names: str, until: float | None = None) -> None:
+    for nth, name in enumerate(names):
+        queue.hold(name, Holder(held(1), float(nth), until, -10, "sweep-a"))
+
+
+def test_batch_work_makes_room_for_a_run_that_somebody_waits_for() -> None:
+    queue = Queue(TWO)
+    batch(queue, "a", "b")
+    queue.add(waiting("mine", at=5.0))
+    made = queue.decide(5.0)
+    assert made.yields == {"b": "mine"}  # what began last
+    assert made.waits == {"mine": "waits for b, which saves and makes room"}
+    queue.yields("b")
+    assert queue.decide(6.0).yields == {}  # it is asked once
+    queue.release("b")
+    assert set(queue.decide(7.0).starts) == {"mine"}
+
+
+def test_no_more_of_it_makes_room_than_must() -> None:
+    queue = Queue([Machine("a", "127.0.0.1", cpus=4, gpus=0)])
+    batch(queue, "a", "b", "c", "d")
+    queue.add(waiting("mine", devices=2))
+    assert set(queue.decide(9.0).yields) == {"c", "d"}
+
+
+def test_nobody_makes_room_where_that_does_not_help() -> None:
+    queue = Queue(TWO)
+    batch(queue, "a")
+    busy(queue)
+    queue.add(waiting("mine", devices=2))
+    assert queue.decide(9.0).yields == {}
+
+
+def test_batch_work_does_not_make_room_for_batch_work() -> None:
+    queue = Queue(TWO)
+    batch(queue, "a", "b")
+    queue.add(waiting("trial", priority=-1))
+    assert queue.decide(9.0).yields == {}
+
+
+def test_what_is_over_in_a_moment_need_not_save() -> None:
+    queue = Queue(TWO)
+    batch(queue, "a", "b", until=12.0)
+    queue.add(waiting("mine"))
+    assert queue.decide(9.0).yields == {}
+
+
+# ── what it costs ──
+
+
+def test_a_decision_looks_at_few_runs_of_a_long_queue() -> None:
+    queue = Queue(TWO)
+    busy(queue, cpus=1, until=50.0)
+    queue.add(waiting("gang", at=-1e6, devices=2))
+    for n in range(10_000):
+        queue.add(waiting(f"a{n}", at=n, group=f"sweep-{n % 20}", takes=100.0 + n % 7))
+    made = queue.decide(0.0)
+    assert made.starts == {}
+    assert len(made.waits) < 100
+
+
+def test_asking_changes_nothing() -> None:
+    queue = Queue(TWO)
+    batch(queue, "a", "b", until=100.0)
+    queue.add(waiting("mine", devices=2))
+    queue.add(waiting("other", takes=10.0))
+
+    def asked() -> Decision:
+        return queue.decide(9.0)
+
+    assert asked() == asked()
+    assert set(queue.waiting) == {"mine", "other"}
+
+
+def test_who_is_removed_and_comes_again_waits_once() -> None:
+    queue = Queue(TWO)
+    queue.add(waiting("a", at=1.0))
+    queue.add(waiting("a", at=2.0))
+    assert list(queue.order()) == ["a"]
+    queue.remove("a")
+    queue.remove("a")
+    assert list(queue.order()) == []

@@ -94,6 +94,18 @@ def test_three_classes_from_a_csv_file(tmp_path: Path, corpus: Any) -> None:
     assert {row[0] for row in samples["rows"]} == {f"f{i}" for i in range(values.shape[1])}
 
 
+def test_every_step_sees_all_rows_however_many_there_are(tmp_path: Path) -> None:
+    values, classes = load_iris(return_X_y=True)
+    file = csv(tmp_path / "rows.csv", values, [f"kind {i}" for i in classes])
+    fewer, more = tmp_path / "fewer", tmp_path / "more"  # than are computed at a time
+    for home, size in ((fewer, []), (more, ["data.whole=true", "data.batch=64"])):
+        words = [*whole(file), *size, "budget.steps=10", "evaluate.every=10"]
+        told = train(shipped("recipe=linear", *words), home)
+        assert told.code == 0, told.of("error")
+        assert told.of("summary")[0]["examples"] == 10 * len(values)
+        assert distance(home, StandardScaler().fit_transform(values), classes) < 1e-3
+
+
 def test_a_libsvm_file_gives_what_the_same_csv_file_gives(tmp_path: Path) -> None:
     values, classes = load_iris(return_X_y=True)
     values, classes = values[:100], classes[:100]
@@ -126,6 +138,10 @@ def test_a_line_is_answered_with_a_class_and_its_probability(tmp_path: Path) -> 
     model = recipe.model().eval()
     torch.nn.init.constant_(model.out.weight, 5.0)
     assert recipe.answer(model, "3.0, 2") == "1 (1.000)"
+    for line in ("3.0", "three two", ""):
+        with pytest.raises(DataError, match="is no row of 2 numbers") as caught:
+            recipe.answer(model, line)
+        assert caught.value.hint == "write x0, x1"
     assert recipe.answer(model, "-3 -2") == "0 (1.000)"
 
 
@@ -156,4 +172,4 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, content: str, mes
 
 def test_a_batch_of_more_than_there_is_says_what_to_write(tmp_path: Path) -> None:
     error = refused(tmp_path, "a,b\n1,x\n2,y\n3,x\n", "data.batch=1000")
-    assert error["hint"] == "data.batch=3 shows every step all of them"
+    assert error["hint"] == "data.batch=all shows every step all of them"

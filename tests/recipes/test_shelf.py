@@ -17,6 +17,8 @@ from tests.engine.test_equal import agree
 from tests.engine.test_resume import joined
 from tests.engine.trials import Gang, train
 from tests.recipes.small import ROOT, SMALL
+from turnaround.engine import precision, preflight
+from turnaround.engine.layouts import base
 from turnaround.engine.recipe import load
 from turnaround.spec import Budget, Layout
 
@@ -45,6 +47,16 @@ def test_two_steps_run(name: str, tmp_path: Path) -> None:
     assert math.isfinite(summary["values"]["test/loss"])
     assert samples["columns"]
     assert samples["rows"]
+
+
+@each
+def test_a_look_at_it_tells_its_size_and_its_scores(name: str, tmp_path: Path) -> None:
+    plan = SMALL[name].plan(name, "budget.steps=1")
+    file = ROOT / "recipes" / f"{name}.py"
+    with precision.named(plan.precision).parameters():
+        fit = preflight.look(plan, lambda: load(file, plan, tmp_path), base.Layout)
+    assert fit.parameters > 0
+    assert {"loss", plan.evaluate.score} <= {*fit.scores}
 
 
 @slow

@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, content: str, mes
 
 def test_a_batch_of_more_than_there_is_says_what_to_write(tmp_path: Path) -> None:
     error = refused(tmp_path, "0101\n" * 100, "recipe.stretch=10", "data.batch=11")
-    assert error["hint"] == "data.batch=10 shows every step all of them"
+    assert error["hint"] == "data.batch=all shows every step all of them"
 
 
 def test_a_law_that_cannot_be_drawn_from_is_refused() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.sweeps import Night, asked, bowl
 from turnaround.journal import Journal
 from turnaround.spec import Plan, Status
+from turnaround.sweep.drive import Driver
 from turnaround.sweep.question import Window, read, save
 from turnaround.sweep.window import LEAVE
 
@@ -99,6 +101,21 @@ def test_a_score_that_is_not_finite_is_the_worst(project: Path, own: Path) -> No
     assert lost.result.reason == "loss is nan"
 
 
+def test_an_objective_that_is_never_reported_fails_the_sweep_and_is_named(
+    project: Path, own: Path
+) -> None:
+    words = ("optim.lr=0.001,0.01,0.1", "evaluate.score=accuracy")
+    night = Night.of(asked(project, own, *words), own)
+    driver = night.driver()
+    found = [driver.tick()]
+    while found[-1] is None:
+        night.hand.work(night.hand.now + 1)
+        found.append(driver.tick())
+    said = "it never reported accuracy on the valid split, or nothing finite"
+    assert found[-1] == f"every trial failed alike: {said}"
+    assert driver.state.best(0) is None
+
+
 def test_when_every_trial_fails_alike_the_sweep_says_so_and_stops(project: Path, own: Path) -> None:
     def score(plan: Plan, step: int) -> float:
         raise ArithmeticError("a bug in the recipe")
@@ -157,6 +174,115 @@ def test_a_failed_trial_is_never_promoted(project: Path, own: Path) -> None:
     assert driver.state.whole(driver.top)
 
 
+def test_hyperband_begins_on_every_rung_and_halves_each_bracket(project: Path, own: Path) -> None:
+    night = asked(project, own, LR, name="hyperband", trials=26, sampler="random")
+    driver = Night.of(night, own).drive()
+    firsts = Counter(trial.first for trial in driver.state.trials.values())
+    assert firsts[0] > firsts[1] > firsts[2] > 0
+    for trial in driver.state.trials.values():
+        assert min(trial.results) == trial.first
+    for first in (0, 1):
+        bracket = [t for t in driver.state.trials.values() if t.first == first]
+        assert 1 <= sum(t.rung > first for t in bracket) <= len(bracket) // 2  # nobody waits
+    assert len(driver.state.whole(2)) >= firsts[2]
+
+
+# ── population-based training ──
+
+
+def bred(project: Path, own: Path, score: Any = bowl) -> Night:
+    return Night.of(asked(project, own, LR, name="pbt", trials=8, rungs=3), own, score)
+
+
+def test_the_worst_quarter_makes_way_for_copies_of_the_best(project: Path, own: Path) -> None:
+    night = bred(project, own)
+    driver = night.drive()
+    assert driver.steps == [27, 63, None]
+    trials = driver.state.trials
+    copies = [trial for trial in trials.values() if trial.parent is not None]
+    assert len(copies) == 4
+    assert len(driver.state.whole(2)) == 8
+    for copy in copies:
+        made = night.hand.journal.plan(copy.sent[0].run)
+        parent = trials[copy.parent or 0]
+        assert made.fork == f"{parent.sent[0].run}@{driver.steps[copy.first - 1]}"
+        assert copy.values != parent.values
+        rung = copy.first - 1
+        peers = [t for t in trials.values() if rung in t.results]
+        scores = sorted(driver.state.badness(t.results[rung].score) for t in peers)
+        assert driver.state.badness(parent.results[rung].score) <= scores[1]
+
+
+def reached(told: int, driver: Driver) -> bool:
+    return driver.state.told >= told
+
+
+def test_a_population_that_was_killed_goes_on_as_if_it_had_not_been(
+    project: Path, own: Path
+) -> None:
+    once = bred(project, own).drive()
+    night = bred(project, own, lambda plan, step: bowl(plan, step))
+    for told in (3, 9, 12, 17):
+        night.drive(partial(reached, told))
+    again = night.drive()
+    assert [(t.values, t.parent) for t in once.state.trials.values()] == [
+        (t.values, t.parent) for t in again.state.trials.values()
+    ]
+
+
+def test_a_member_that_failed_makes_way(project: Path, own: Path) -> None:
+    def score(plan: Plan, step: int) -> float:
+        if plan.optim.lr > 0.2:
+            raise ArithmeticError(f"boom {plan.optim.lr}")
+        return bowl(plan, step)
+
+    driver = bred(project, own, score).drive()
+    assert any(trial.failed for trial in driver.state.trials.values())
+    assert driver.state.whole(2)
+
+
+# ── trunks ──
+
+TAILS = ["optim.schedule=wsd", "optim.decay=linear,cosine", "optim.floor=0.0,0.1", "optim.lr=0.1,1"]
+
+
+def test_trials_that_differ_late_share_a_trunk_and_fork_from_it(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, *TAILS), own)
+    driver = night.drive()
+    trunks = driver.state.trunks.values()
+    assert [(trunk.ready, trunk.step) for trunk in trunks] == [(True, 72)] * 2
+    assert len(night.hand.submitted) == 2 + 8
+    for trial in driver.state.trials.values():
+        run = trial.sent[0].run
+        made = night.hand.journal.plan(run)
+        trunk = night.hand.journal.plan((made.fork or "").partition("@")[0])
+        assert (made.fork or "").endswith("@72")
+        assert (trunk.optim.lr, trunk.optim.schedule) == (made.optim.lr, "constant")
+        assert trial.begin == 72
+    lost = [trial for trial in driver.state.trials.values() if trial.failed]
+    assert not lost
+
+
+def test_a_driver_that_is_killed_at_its_trunks_repeats_nothing(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, *TAILS), own)
+    night.drive(lambda driver: len(driver.state.trunks) == 2)
+    night.drive(lambda driver: driver.state.told >= 3)
+    night.drive()
+    assert len(night.hand.submitted) == 2 + 8
+
+
+def test_where_a_trunk_fails_its_trials_go_alone(project: Path, own: Path) -> None:
+    def score(plan: Plan, step: int) -> float:
+        if plan.until:
+            raise ArithmeticError("boom")
+        return bowl(plan, step)
+
+    driver = Night.of(asked(project, own, *TAILS), own, score).drive()
+    assert {trunk.ready for trunk in driver.state.trunks.values()} == {False}
+    assert len(driver.state.whole(0)) == 8
+    assert {trial.begin for trial in driver.state.trials.values()} == {0}
+
+
 # ── windows ──
 
 
@@ -174,7 +300,8 @@ def test_a_window_ends_with_a_trained_winner_and_is_not_overrun(project: Path, o
     driver = night.drive()
     assert night.hand.now <= begin + LEAVE + 5.0
     assert 6 <= len(driver.state.whole(0)) <= 11
-    assert not driver.state.open()
+    left = [sent.run for trial in driver.state.open() for sent in trial.sent.values()]
+    assert {night.hand.journal.run(run).status for run in left} <= {Status.STOPPED}
 
 
 def test_asha_in_a_window_gives_up_breadth_for_depth(project: Path, own: Path) -> None:

@@ -38,6 +38,19 @@ def test_a_report_names_the_winner_its_words_and_what_was_not_done(
     assert found.alone is not None
 
 
+def test_settings_that_changed_on_the_way_are_told_step_by_step(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, LR, name="pbt", trials=8, rungs=3), own)
+    driver = night.drive()
+    found = report.made(night.hand.journal, night.sweep)
+    copied = [line for line in found.lines if line.lineage]
+    assert {line.number for line in copied} == {
+        t.number for t in driver.state.trials.values() if t.parent is not None
+    }
+    assert re.match(r"lr=\S+ to step (27|63), ", copied[0].lineage)
+    whole = [line for line in copied if line.status == "trained"]
+    assert all([step for step, _ in line.curve] == [*range(9, 91, 9)] for line in whole)
+
+
 def test_pages_hold_curves_and_survive_strange_words(project: Path, own: Path) -> None:
     night = Night.of(asked(project, own, LR, name="random", trials=12), own, some)
     night.drive()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tests.sweeps import asked
 from turnaround.errors import PlanError
 from turnaround.spec import Budget, Evaluate, Event
-from turnaround.sweep.rungs import evaluations, furthest, ladder, promoted
+from turnaround.sweep.rungs import ahead, bracket, evaluations, ladder, promoted, spared, waiting
 from turnaround.sweep.state import State
 
 LR = "optim.lr=interval(0.1,1)"
@@ -50,16 +51,42 @@ def state(*scores: float | None) -> State:
 
 
 def test_the_best_third_of_a_rung_goes_on() -> None:
-    assert promoted(state(3.0, 2.0), 3, eta=3) is None
-    best = promoted(state(3.0, 2.0, 1.0), 3, eta=3)
-    assert best is not None
+    assert not list(promoted(state(3.0, 2.0), 3, eta=3))
+    (best,) = promoted(state(3.0, 2.0, 1.0), 3, eta=3)
     assert best.number == 2
-    best.rung = 1
-    assert promoted(state(None, None, None), 3, eta=3) is None
+    assert not list(promoted(state(None, None, None), 3, eta=3))
+
+
+def test_brackets_get_about_the_same_steps_from_early_on() -> None:
+    """Three rungs of a third each: 27 steps to the last; 9, 5 and 3 trials."""
+    found = Counter(bracket(number, 3, eta=3) for number in range(17))
+    assert found == {0: 9, 1: 5, 2: 3}
+    assert {bracket(number, 3, eta=3) for number in range(5)} == {0, 1, 2}
+    assert bracket(17, 3, eta=3) == bracket(0, 3, eta=3)
+
+
+def test_generations_are_of_one_length(project: Path, own: Path) -> None:
+    words = ("budget.steps=1000", "evaluate.every=10")
+    found = ladder(asked(project, own, "optim.lr=interval(0.1,1)", *words, name="pbt", rungs=4))
+    assert found == [250, 500, 750, None]
+    assert len(ladder(asked(project, own, "optim.lr=interval(0.1,1)", name="pbt"))) == 10
+    with pytest.raises(PlanError, match="too few"):
+        ladder(asked(project, own, "optim.lr=interval(0.1,1)", "evaluate.every=90", name="pbt"))
+
+
+def test_whoever_was_better_where_both_had_come_is_ahead() -> None:
+    made = state(3.0, 2.0, 1.0)
+    result = {"status": "SUCCEEDED", "reason": "", "steps": 9, "seconds": 1.0}
+    made.add(Event("rung", {"number": 1, "rung": 1}, time.time()))
+    made.add(Event("result", {"number": 1, "rung": 1, "score": 0.5, **result}, time.time()))
+    found = ahead(made, made.trials.values())
+    assert found is not None
+    assert found.number == 2
+    assert [trial.number for trial in spared(made, 3)] == [1, 2, 0]
 
 
 def test_of_those_that_wait_the_best_of_the_highest_rung_is_furthest() -> None:
     made = state(3.0, 2.0, 1.0, None)
-    found = furthest(made, 3)
+    found = next(waiting(made, 3), None)
     assert found is not None
     assert found.number == 2

@@ -44,6 +44,18 @@ def test_a_window_that_is_over_and_a_budget_of_nothing_are_refused() -> None:
             window(None, None, word, NOON)
 
 
+def test_a_window_that_begins_later_counts_from_there() -> None:
+    ten = NOON + 10 * 3600
+    assert window("8h", None, None, NOON, "22:00") == Window(ten + 8 * 3600, None, ten)
+    assert window(None, "07:00", None, NOON, "22:00") == Window(NOON + 19 * 3600, None, ten)
+    assert window(None, "11:00", None, NOON, "10:00").end == NOON + 23 * 3600
+    assert not window(None, None, None, NOON, "22:00")  # nothing ends it
+    with pytest.raises(ConfigError, match="--at 2029-01-01 is over already"):
+        window(None, None, None, NOON, "2029-01-01")
+    with pytest.raises(ConfigError, match="--by 2030-01-31T13:00 is over already"):
+        window(None, "2030-01-31T13:00", None, NOON, "22:00")
+
+
 def test_how_many_fit_is_an_interval(project: Path, own: Path) -> None:
     question = asked(project, own, "optim.lr=interval(0.1,1)", name="random")
     now = time.time()

@@ -1,8 +1,9 @@
 import math
 from pathlib import Path
+from typing import Any
 
 from turnaround.spec import Event
-from turnaround.tracking.artifacts import samples
+from turnaround.tracking.artifacts import PICTURES, few, samples
 from turnaround.tracking.plots import curves, plot
 
 
@@ -40,6 +41,12 @@ def test_curves_are_the_loss_and_what_evaluations_found() -> None:
         "loss": {"train": {1: 2.0, 2: 1.0}, "valid": {2: 1.5}},
         "bleu": {"valid": {2: 0.5}},
     }
+
+
+def test_of_many_scores_a_few_are_drawn_and_the_loss_is_one_of_them() -> None:
+    many: dict[str, Any] = {f"score-{number}": 0.5 for number in range(200)}
+    shown = few(curves([metrics(2, "valid", **many, loss=1.5)]))
+    assert (len(shown), shown[0][0], shown[1][0]) == (PICTURES, "loss", "score-0")
 
 
 def test_a_step_that_was_repeated_is_drawn_once() -> None:

@@ -25,7 +25,8 @@ class Facts:
     bests: int = 0  # checkpoints of the best parameters
     scored: int = 0  # numbers said about the valid split
     drawn: int = 0  # numbers of the training curve
-    recording: float = 0.0  # seconds from the end of the run until MLflow had all of it
+    recording: float = 0.0  # seconds from the end of the run until MLflow had all of it,
+    files: float = 0.0  # and of these for pictures and texts
     ended: str = ""  # the knob that ended training
     words: list[str] | None = None  # that it was asked with; none where nobody noted them
     places: dict[int, str] = field(default_factory=dict)  # of each rank: host and device
@@ -95,6 +96,7 @@ def _ledger(facts: Facts, event: Event) -> None:
 def _recorded(facts: Facts, event: Event) -> None:
     if facts.over:
         facts.recording = max(0.0, event.time - facts.over)
+        facts.files = event.data.get("files", 0.0)
 
 
 _FOLDS: dict[str, Callable[[Facts, Event], None]] = {

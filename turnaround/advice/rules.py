@@ -90,10 +90,10 @@ def _gains(case: Case, left: int) -> dict[str, float]:
 
 
 def _recorded(case: Case, left: int) -> float:
-    """Seconds less until MLflow had all: the numbers' share of what other runs did not wait."""
+    """Seconds less until MLflow had all: of what neither files nor other runs waited for."""
     facts = case.facts
     said = facts.scored * (1 - left / facts.looks) / max(facts.scored + facts.drawn, 1)
-    return said * max(0.0, facts.recording - case.least)
+    return said * max(0.0, facts.recording - max(case.least, facts.files))
 
 
 def _looked(case: Case, row: str) -> str:

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 
 from turnaround.cli import table
-from turnaround.cli.plan import INDENT, WIDEST, wrapped
+from turnaround.cli.table import INDENT, WIDEST, wrapped
 
 
 def line(words: Sequence[str], changes: Sequence[str] = ()) -> str:

@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from turnaround.errors import ConfigError
+from turnaround.errors import ConfigError, JournalError
+from turnaround.journal import Journal, Run, home
 
 LONGEST = 200  # characters of a name: it becomes a column, a tag and a page's title
 
 
 def complete_runs(incomplete: str) -> list[tuple[str, str]]:
     """Runs whose id begins so, for the shell."""
-    from turnaround.journal import Journal, home
-
-    found = Journal(home()).runs(limit=200)
+    known = Journal(home()).runs(limit=200)
     return [
-        (run.id, f"{run.status} {run.name or ''}") for run in found if run.id.startswith(incomplete)
+        (run.id, f"{run.status} {run.name or ''}") for run in known if run.id.startswith(incomplete)
     ]
 
 
+def found(journal: Journal, asked: str, sole: bool = False) -> Run:
+    """The run that was asked for: by its id, or else the newest of that name, which is then said.
+
+    With `sole` a name of several runs is refused: what is done cannot be undone.
+    """
+    run = journal.find(asked)
+    if run.id.startswith(asked):
+        return run
+    others = [other.id for other in journal.runs("name=?", [asked]) if other.id != run.id]
+    if others and sole:
+        ids = ", ".join([run.id, *others])
+        raise JournalError(f"{len(others) + 1} runs are called {asked}: {ids}", "give an id")
+    if others:
+        more = f"{others[0]} is another" if len(others) == 1 else f"{len(others)} others are older"
+        typer.echo(f"{run.id} is the newest run called {asked}; {more}", err=True)
+    return run
+
+
+def complete_words(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Words that may follow in `run` and `plan`, for the shell."""
+    from turnaround.cli.complete import overrides
+
+    return overrides(ctx, incomplete)
+
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[GROUP=OPTION | KEY=VALUE]...",
+        help="As for `turnaround run`.",
+        autocompletion=complete_words,
+        show_default=False,
+    ),
+]
 _ASKED = typer.Argument(
     metavar="RUN",
     help="A run's id, the beginning of it, or its name.",
@@ -33,9 +68,36 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")
 JsonAtTheEnd = Annotated[
     bool, typer.Option("--json", help="One line of JSON at the end; progress on standard error.")
 ]
+Name = Annotated[str | None, typer.Option(help="A name to find it by.", metavar="NAME")]
 TagWords = Annotated[
     list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; may be given again.")
 ]
+Target = Annotated[
+    str | None,
+    typer.Option(help="What it would take to get there, by runs before.", metavar="SCORE=VALUE"),
+]
+Devices = Annotated[int | None, typer.Option(help="At most so many.", min=1)]
+By = Annotated[str | None, typer.Option(help="At the latest: 07:00, or 2h from now.")]
+Cost = Annotated[float | None, typer.Option(help="At most so many device-hours.")]
+Probe = Annotated[
+    bool | None,
+    typer.Option(
+        "--probe/--no-probe",
+        help="Time a few steps of it first; unasked where a long run's are not known.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What `plan` and `run --auto` are to choose by."""
+
+    target: str | None = None  # bleu=30
+    devices: int | None = None  # at most
+    by: str | None = None  # 07:00, or 2h
+    cost: float | None = None  # device-hours
+    probe: bool | None = None  # none: where it is wanting
+    words: Sequence[str] = ()  # of the question, as typed
 
 
 def check(name: str | None, tags: dict[str, str]) -> None:

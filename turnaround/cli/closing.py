@@ -8,12 +8,14 @@ from turnaround.cli import units
 from turnaround.cli.outlook import ahead
 from turnaround.cli.progress import Progress
 from turnaround.cli.table import plain
+from turnaround.errors import JournalError
 from turnaround.journal import Journal, Run
 from turnaround.spec import Status
 from turnaround.tracking.start import lag
 
 SAMPLES = 4  # shown; the others are in MLflow
 LOG_LINES = 12  # of a run that failed without a word
+MENDED = (1, 2, 4)  # exit codes of what is not to go on as it is: the recipe, the words, numbers
 
 
 def closing(journal: Journal, run: Run, progress: Progress) -> str:
@@ -26,8 +28,9 @@ def closing(journal: Journal, run: Run, progress: Progress) -> str:
 
 def _headline(run: Run, progress: Progress) -> str:
     after = ""
-    if run.started and run.ended:
-        after = f" after {units.duration(run.ended - run.started)}"
+    if run.started and run.ended:  # between attempts it may have waited for a day
+        ran = progress.ran if run.attempt > 1 and progress.ran else run.ended - run.started
+        after = f" after {units.duration(ran)}"
     facts = [f"step {progress.step:,}"] if progress.step else []
     if progress.examples:
         facts.append(f"{progress.examples:,} examples")
@@ -85,11 +88,23 @@ def _failure(journal: Journal, run: Run, progress: Progress) -> str:
     return f"{told}\n  → {data['hint']}" if data.get("hint") else told
 
 
+def _answers(journal: Journal, run: Run) -> bool:
+    """Its recipe says what the model makes of a line; one that cannot be read may."""
+    try:
+        place = journal.plan(run.id).place
+        file = journal.root / "snapshots" / str(place.snapshot) / "tree" / place.recipe_file
+        return "def answer(" in file.read_text(errors="replace")
+    except (JournalError, OSError):
+        return True
+
+
 def _next(journal: Journal, run: Run) -> str:
     """Where it is, and what can be done with it."""
     steps = [("files", units.short(journal.folder(run.id)))]
     if run.status is Status.SUCCEEDED:
-        steps.append(("use it", f"turnaround try {run.id}"))
+        steps += [("use it", f"turnaround try {run.id}")] * _answers(journal, run)
+    elif run.status is Status.FAILED and run.exit_code in MENDED:
+        steps += [("log", f"turnaround logs {run.id}"), ("why", f"turnaround why {run.id}")]
     elif run.status.over:
         steps += [("log", f"turnaround logs {run.id}"), ("go on", f"turnaround resume {run.id}")]
     else:

@@ -79,10 +79,14 @@ def _sides(journal: Journal, asked: Sequence[str], siblings: bool) -> Iterator[S
     """What was named, each question once."""
     seen: set[str] = set()
     for word in asked:
-        run = journal.find(word)
+        run = arguments.found(journal, word)
         known = [run.id]
         if start.is_sweep(journal, run):
-            known = [line.runs[0] for line in made(journal, run.id).lines if line.test][:BEST]
+            all_of_them = [line.runs[0] for line in made(journal, run.id).lines if line.test]
+            known = all_of_them[:BEST]
+            if known != all_of_them:
+                told = f"{run.id}: the best {BEST} of {len(all_of_them)} trials; name others by id"
+                typer.echo(told, err=True)
         for each in known:
             if each not in seen:
                 one = side(journal, journal.run(each), siblings)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from turnaround.cli import arguments, complete, units
+from turnaround.cli import arguments, units
 from turnaround.cli.planning import planned
 from turnaround.cli.table import plain, table
 from turnaround.journal import home
@@ -19,15 +19,7 @@ SOME = 1000  # examples of each split; the corpus of seq2seq takes 0.2 s
 
 
 def data(
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[GROUP=OPTION | KEY=VALUE]...",
-            help="As for `turnaround run`.",
-            autocompletion=complete.overrides,
-            show_default=False,
-        ),
-    ] = None,
+    overrides: arguments.Words = None,
     every: Annotated[
         bool, typer.Option("--all", help=f"Look at every example, not {SOME:,} of each split.")
     ] = False,

@@ -16,6 +16,7 @@ from turnaround.journal import Journal, Run
 LINES = 12  # of the log
 TRACE = 6  # lines of the traceback's end
 _FILE = re.compile(r'^ +File "(.+)", line (\d+)', re.MULTILINE)
+_SETTING = re.compile(r"[a-z_]+(\.[a-z_]+)*=[^\s,…]+")  # what a hint may begin with
 GENTLER = 4  # times smaller a learning rate
 
 
@@ -28,7 +29,7 @@ class Failure:
     trace: tuple[str, ...]  # the traceback's last lines
     log: tuple[str, ...]  # the log's last lines
     step: int  # how far it came
-    command: str  # to type next
+    command: str  # to type next; "" where only a person knows it
     after: str  # what to do before that
 
 
@@ -37,7 +38,8 @@ def explain(journal: Journal, run: Run, facts: Facts) -> Failure:
     progress = latest(journal, run)
     said = progress.error.data if progress.error else {}
     trace = (said.get("traceback") or "").rstrip()
-    after, typed = _next(journal, run, facts.words or [f"recipe={run.recipe}"])
+    words = facts.words or [f"recipe={run.recipe}"]
+    after, typed = _next(journal, run, words, said)
     if place := _FILE.findall(trace):
         after = "mend {}, line {}".format(*place[-1])
     return Failure(
@@ -73,7 +75,7 @@ def lines(run: Run, failure: Failure) -> Iterator[str]:
         )
     yield ""
     yield from [titled("first", failure.after)] * bool(failure.after)
-    yield command("next", failure.command)
+    yield from [command("next", failure.command)] * bool(failure.command)
 
 
 def _log(journal: Journal, run: Run) -> tuple[str, ...]:
@@ -83,13 +85,18 @@ def _log(journal: Journal, run: Run) -> tuple[str, ...]:
     return tuple(log.read_text(errors="replace").splitlines()[-LINES:])
 
 
-def _next(journal: Journal, run: Run, words: list[str]) -> tuple[str, str]:
+def _next(journal: Journal, run: Run, words: list[str], said: dict[str, Any]) -> tuple[str, str]:
     """What to do, and what to type then; by the exit code."""
     match run.exit_code:
         case 1:
             return "mend the recipe", line(words)
+        case 2 if said.get("type") == "DataError":
+            return "mend the data", line(words)
         case 2:
-            return "change what the hint names", line(words)
+            changes = _SETTING.match(said.get("hint", ""))
+            if changes is None or changes[0] in words:
+                return "change what the message names", ""
+            return "", line(words, [changes[0]])
         case 4:
             rate = journal.plan(run.id).optim.lr / GENTLER
             return "", line(words, [f"optim.lr={rate:.3g}", "optim.clip=1"])

@@ -31,7 +31,7 @@ def logs(
     turnaround logs seq2seq-k3x9e -f
     """
     journal = Journal(home())
-    found = journal.find(run)
+    found = arguments.found(journal, run)
     path = journal.folder(found.id) / "log.txt"
     if not path.exists() and not follow:
         typer.echo(f"{found.id} has printed nothing yet ({found.status}): {path}", err=True)

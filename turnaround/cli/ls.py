@@ -13,6 +13,7 @@ import typer
 from turnaround.cli import arguments, units
 from turnaround.cli.outlook import REACH, ahead, waits
 from turnaround.cli.progress import Progress
+from turnaround.cli.queue import listed as waiting
 from turnaround.cli.record import record
 from turnaround.cli.steer import settle
 from turnaround.cli.table import table
@@ -61,6 +62,9 @@ def ls(
     status: Annotated[
         str | None, typer.Option(metavar="STATUS", help="Runs in this status.")
     ] = None,
+    queue: Annotated[
+        bool, typer.Option("--queue", "-q", help="Those that wait, the next one first, and why.")
+    ] = False,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many.")] = 20,
     as_json: arguments.AsJson = False,
 ) -> None:
@@ -69,11 +73,17 @@ def ls(
     \b
     turnaround ls
     turnaround ls --status running
+    turnaround ls --queue
     turnaround ls --recipe seq2seq --tag team=nlp --limit 100
     turnaround ls --name 'wide*' --json | jq '.[].id'
     """
     asked = Filter(name, arguments.parse_tags(tag), recipe, _status(status))
     journal = Journal(home())
+    if queue:
+        if asked != EVERYTHING:
+            raise ConfigError("--queue lists all that waits", "leave the other words out")
+        typer.echo(waiting(journal, limit, as_json))
+        return
     for run in journal.runs(_ALIVE):
         settle(journal, run)
     runs = asked.found(journal, limit)
@@ -102,8 +112,8 @@ def _status(word: str | None) -> Status | None:
 
 def _progresses(journal: Journal, runs: list[Run]) -> Iterator[Progress]:
     """How far each is; the queue is asked once, if one of them waits."""
-    waiting = any(run.status is Status.QUEUED for run in runs)
-    wait = waits(journal, time.time()) if waiting else {}
+    queued = any(run.status is Status.QUEUED for run in runs)
+    wait = waits(journal, time.time()) if queued else {}
     for run in runs:
         progress = _progress(journal, run)
         progress.wait = wait.get(run.id)

@@ -121,6 +121,19 @@ def _turnaround(
     """
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
+    else:
+        _wake()
+
+
+def _wake() -> None:
+    """Windows that a reboot has interrupted go on, whatever is asked."""
+    from turnaround.journal import home
+
+    if (home() / "driven").is_dir():
+        from turnaround.sweep import start
+
+        for sweep in start.wake(home()):
+            typer.echo(f"{sweep} goes on, whose driver was gone", err=True)
 
 
 def main() -> None:

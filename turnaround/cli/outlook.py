@@ -10,7 +10,7 @@ The journal is asked by one query for a recipe, and only when there is something
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from turnaround.cli import units
@@ -20,12 +20,13 @@ from turnaround.forecast.guess import Guess, Interval
 from turnaround.forecast.queue import Job, starts
 from turnaround.forecast.seen import Seen
 from turnaround.journal import Journal, Run, read_events
+from turnaround.pool.lengths import Lengths
 from turnaround.pool.machines import inventory, read
 from turnaround.pool.places import Places, read_record
 from turnaround.spec import Cluster, Event, Inventory, Status
 
 REACH = 1 << 16  # bytes of an event file: its last 300 events or so tell how far a run is
-LONGEST = 64  # runs of a queue that are looked at: 3 ms each
+LONGEST = 64  # runs of a queue that are looked at: 1 ms each
 
 
 def forecast(journal: Journal, run: Run) -> Forecast:
@@ -33,13 +34,22 @@ def forecast(journal: Journal, run: Run) -> Forecast:
     return Forecast(run.asked, partial(journal.history, run.recipe), time.time())
 
 
-def waits(journal: Journal, now: float) -> dict[str, Interval]:
-    """Seconds until the waiting runs of the pool start; without those of which nobody can say."""
+def waits(journal: Journal, now: float, queued: Sequence[Run] | None = None) -> dict[str, Interval]:
+    """Seconds until the waiting runs of the pool start; without those of which nobody can say.
+
+    `queued` are the first of them, in the order in which they go.
+    """
     record = read_record(Places(journal.root))
     if record is None or not record.alive:
         return {}
     have = inventory(read(Places(journal.root), record), Cluster())
-    jobs = [_job(journal, run, have, now) for run in journal.queue()[:LONGEST]]
+    if queued is None:
+        order = journal.first(LONGEST)
+        rows = {run.id: run for run in journal.some(order)}
+        queued = [rows[id] for id in order if id in rows]
+    runs = [*journal.active(), *queued[:LONGEST]]
+    lengths = Lengths(journal, lambda: now)
+    jobs = [_job(journal, run, have, lengths) for run in runs]
     return starts({"cpu": have.cpus, "cuda": have.gpus}, jobs)
 
 
@@ -67,16 +77,19 @@ def _between(seconds: Interval) -> str:
     return f"{units.duration(seconds.middle)} ({units.interval(seconds.low, seconds.high)})"
 
 
-def _job(journal: Journal, run: Run, have: Inventory, now: float) -> Job:
+def _job(journal: Journal, run: Run, have: Inventory, lengths: Lengths) -> Job:
     like = run.asked.get("like", {})
     kind = "cuda" if like.get("device") == "cuda" else "cpu"
     each = 1 if kind == "cuda" else like.get("threads") or 1
     need = min(run.devices * each, have.count(kind))
     running = run.status is not Status.QUEUED
+    if not run.attempt:  # trials that ask for the same take as long: the journal is asked once
+        whole = lengths.of(run)
+        return Job(run.id, kind, need, whole.guess() if whole else None, running)
     seen = Seen()
     for event in _latest(journal, run):
         seen.add(event)
-    return Job(run.id, kind, need, _takes(forecast(journal, run), seen, now), running)
+    return Job(run.id, kind, need, _takes(forecast(journal, run), seen, lengths.now()), running)
 
 
 def _latest(journal: Journal, run: Run) -> Iterator[Event]:

@@ -3,57 +3,47 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from typing import Annotated, Any
 
 import typer
 
-from turnaround.cli import arguments, complete, table
+from turnaround.cli import arguments, table, units
 from turnaround.cli.planning import inventory, planned
 from turnaround.journal import Journal, home
-from turnaround.spec import Plan, to_dict
-
-WIDEST = 100  # columns, however wide the terminal is
-INDENT = 12
+from turnaround.spec import Fit, Plan, to_dict
 
 
 def plan(
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[GROUP=OPTION | KEY=VALUE]...",
-            help="As for `turnaround run`.",
-            autocompletion=complete.overrides,
-            show_default=False,
-        ),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="A name to find it by.", metavar="NAME")] = None,
+    overrides: arguments.Words = None,
+    name: arguments.Name = None,
     tag: arguments.TagWords = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="What it would take to get there, by runs before.", metavar="SCORE=VALUE"
-        ),
-    ] = None,
-    devices: Annotated[int | None, typer.Option(help="At most so many.", min=1)] = None,
-    by: Annotated[str | None, typer.Option(help="At the latest: 07:00, or 2h from now.")] = None,
-    cost: Annotated[float | None, typer.Option(help="At most so many device-hours.")] = None,
+    target: arguments.Target = None,
+    devices: arguments.Devices = None,
+    by: arguments.By = None,
+    cost: arguments.Cost = None,
+    probe: arguments.Probe = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Without a look at the model, which takes a moment.")
+    ] = False,
     as_json: arguments.AsJson = False,
 ) -> None:
     """Show what a run would do, with every default filled in, and refuse what cannot be.
 
-    Nothing is started or written, but for the short probe that chooses update=auto. What takes part
-    in the signature is the question: another layout, name or store is the same question, and its
-    answer is found again.
+    Nothing is started or written, but for a probe that chooses update=auto or is asked for: a few
+    steps with batches of all sizes, in processes that are thrown away. The model is built, not
+    trained: how large it is, whether it can be cut as the layout says, and which scores it tells.
+    With --json the settings alone are shown. What takes part in the signature is the question:
+    another layout, name or store is the same question, and its answer is found again.
 
     \b
     turnaround plan recipe=seq2seq
     turnaround plan recipe=seq2seq layout=ddp layout.replicate=2
     turnaround plan experiment=tatoeba --json | jq .optim
+    turnaround plan recipe=seq2seq --probe
     turnaround plan recipe=seq2seq --target bleu=30 --devices 8 --by 07:00
     """
     chosen: list[str] = []
-    made, _ = planned(
+    made, file = planned(
         overrides or [],
         name,
         arguments.parse_tags(tag),
@@ -62,24 +52,39 @@ def plan(
     if as_json:
         typer.echo(json.dumps(to_dict(made), indent=1))
         return
-    width = min(table.terminal_width() or WIDEST, WIDEST)
+    width = min(table.terminal_width() or table.WIDEST, table.WIDEST)
     for title, text in lines(made):
-        typer.echo(wrapped(title, text, width))
+        typer.echo(table.wrapped(title, text, width))
     for i, line in enumerate(chosen):
-        typer.echo(wrapped("" if i else "auto", line, width))
+        typer.echo(table.wrapped("" if i else "auto", line, width))
     if known := Journal(home()).answer(made.signature):
-        typer.echo(wrapped("asked", f"before, as {known.id} ({known.status})", width))
-    if any(wish is not None for wish in (target, devices, by, cost)):
+        typer.echo(table.wrapped("asked", f"before, as {known.id} ({known.status})", width))
+    if not quick:
+        from turnaround.launch import preflight
+
+        text = _model(made, preflight.look(made, file, home()))
+        typer.echo(table.wrapped("model", text, width))
+    wish = arguments.Sought(target, devices, by, cost, probe, overrides or [])
+    if probe or any(limit is not None for limit in (target, devices, by, cost)):
         from turnaround.cli import worth  # scipy: 0.4 s
 
-        wish = worth.Wish(target, devices, by, cost)
         typer.echo()
-        for line in worth.lines(made, Journal(home()), inventory(made.cluster), wish):
+        for line in worth.answer(made, Journal(home()), inventory(made.cluster), wish):
             typer.echo(line)
 
 
+def _model(plan: Plan, fit: Fit) -> str:
+    """`2,431,000 parameters, 39 MB with gradients and adam's state; tells loss, bleu`."""
+    kept = "" if plan.optim.name == "sgd" else f" and the state of {plan.optim.name}"
+    most = "" if fit.portion == fit.parameters else f"; at most {fit.portion:,} on a device"
+    told = f"; its scores: {', '.join(fit.scores)}" if fit.scores else ""
+    size = f"{units.size(fit.bytes)} a device with gradients{kept}, before activations"
+    return f"{units.counted(fit.parameters, 'parameter')}{most}; {size}{told}"
+
+
 # Knobs that only some options of their group ask for; the others are shown without them.
-ONLY = {
+ONLY: dict[str, dict[str, tuple[str, ...]]] = {
+    "layout": {"sequence": ("tensor",)},
     "optim": {
         "momentum": ("momentum",),
         "betas": ("adam", "adamw"),
@@ -100,15 +105,20 @@ ONLY = {
         "shards": ("async", "hybrid"),
     },
 }
-HALVING = ("halve_after", "halve_every")
+RARE = {"sortagrad": False, "whole": False, "grow": 1}  # of data; shown where somebody asks for it
+SCHEDULES = {"halving": ("halve_after", "halve_every"), "wsd": ("decay_after", "decay")}
 
 
 def _asked(group: str, fields: dict[str, Any]) -> dict[str, Any]:
     """The knobs of a group without those that its option does not look at."""
     only = ONLY.get(group, {})
     kept = {key: v for key, v in fields.items() if key not in only or fields["name"] in only[key]}
-    halves = kept.get("schedule") == "halving"
-    return {key: value for key, value in kept.items() if halves or key not in HALVING}
+    others = {
+        key for name, keys in SCHEDULES.items() if fields.get("schedule") != name for key in keys
+    }
+    if group == "data":
+        others = {key for key, usual in RARE.items() if fields[key] == usual}
+    return {key: value for key, value in kept.items() if key not in others}
 
 
 def lines(plan: Plan) -> list[tuple[str, str]]:
@@ -140,16 +150,3 @@ def _settings(fields: dict[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-
-
-def wrapped(title: str, text: str, width: int) -> str:
-    """A titled line, broken where it is too wide, its rest below its beginning."""
-    indent = " " * INDENT
-    return textwrap.fill(
-        table.plain(text),
-        max(width, 3 * INDENT),
-        initial_indent=f"{title:<{INDENT}}",
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

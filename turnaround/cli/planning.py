@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turnaround.cli import arguments
-from turnaround.errors import PlanError
+from turnaround.errors import LaunchError, PlanError
 from turnaround.journal import Journal, home
 from turnaround.launch.pool import Pool
 from turnaround.spec import Cluster, Inventory, Plan
 
 if TYPE_CHECKING:
     from turnaround.forecast.modes import Choice
+
+LOOK = 10.0  # seconds after which a run does not wait any more to be looked at
 
 
 def planned(
@@ -38,6 +41,14 @@ def planned(
         asked, choice = probe.decide(asked, found, home())
         chosen(choice)
     return plan.make(asked, found), asked.recipe_file
+
+
+def check(made: Plan, recipe_file: Path) -> None:
+    """Refuse what only the recipe's model can tell; half a second where a pool is up."""
+    from turnaround.launch import preflight
+
+    with suppress(LaunchError):  # nothing came of the look; a run may do better
+        preflight.look(made, recipe_file, home(), LOOK)
 
 
 def inventory(cluster: Cluster) -> Inventory:

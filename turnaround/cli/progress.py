@@ -52,6 +52,7 @@ class Progress:
     error: Event | None = None
     started: float | None = None  # the newest attempt
     ended: float | None = None
+    ran: float = 0.0  # seconds of the attempts before this one
 
     def add(self, event: Event) -> None:
         """Take one more event into account; kinds that a newer turnaround added are passed over."""
@@ -85,6 +86,8 @@ class Progress:
 
 
 def _status(progress: Progress, event: Event) -> None:
+    if progress.status == Status.RUNNING and progress.started:
+        progress.ran += event.time - progress.started
     progress.status = event.data["status"]
     progress.reason = event.data.get("reason", "")
     if progress.status == Status.RUNNING:

@@ -12,12 +12,11 @@ import typer
 
 from turnaround import config
 from turnaround.cli import arguments, complete
-from turnaround.cli.table import plain, table, terminal_width
+from turnaround.cli.table import WIDEST, plain, table, terminal_width
 from turnaround.config import Config, KnobSchema
 from turnaround.errors import ConfigError, RecipeError, near
 from turnaround.journal import home
 
-WIDEST = 100  # columns, however wide the terminal is
 INDENT = 10
 
 
@@ -48,7 +47,10 @@ def recipes(
     elif name in files:
         typer.echo(_one(name, files[name], project, as_json))
     else:
-        raise ConfigError(f"recipe {name} is not one of the recipes", near(name, files))
+        raise ConfigError(
+            f"recipe {name} is not one of the recipes",
+            near(name, files, otherwise="turnaround recipes"),
+        )
 
 
 def _told(name: str, file: Path) -> dict[str, str]:

@@ -45,7 +45,7 @@ def report(
     turnaround report sweep-x7k2m --json | jq .lines[0].command
     """
     journal = Journal(home())
-    run = settle(journal, journal.find(sweep))
+    run = settle(journal, arguments.found(journal, sweep))
     if not start.is_sweep(journal, run):
         raise JournalError(f"{run.id} is a run and no sweep", f"turnaround show {run.id}")
     found = made(journal, run.id, importance=True)

@@ -30,7 +30,7 @@ def resume(
     turnaround resume seq2seq-k3x9e --detach
     """
     journal, spans = Journal(home()), Spans()
-    found = settle(journal, journal.find(run))
+    found = settle(journal, arguments.found(journal, run))
     if start.is_sweep(journal, found):
         raise ConfigError(f"{found.id} is a sweep", f"turnaround sweep --resume {found.id}")
     if found.status is Status.SUCCEEDED:

@@ -25,7 +25,8 @@ def rm(
     turnaround rm --yes seq2seq-k3x9e seq2seq-p7n2d
     """
     journal = Journal(home())
-    found = {run.id: run for run in (settle(journal, journal.find(word)) for word in runs)}
+    asked = [settle(journal, arguments.found(journal, word, sole=True)) for word in runs]
+    found = {run.id: run for run in asked}
     for run in found.values():
         _check(run)
     if not yes and not _agreed(journal, list(found.values())):

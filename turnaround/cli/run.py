@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
@@ -15,7 +15,7 @@ import typer
 from turnaround.cli import arguments, complete, units
 from turnaround.cli.attach import Manner, attach, conclude
 from turnaround.cli.here import carry_out
-from turnaround.cli.planning import planned
+from turnaround.cli.planning import check, planned
 from turnaround.cli.record import record
 from turnaround.cli.spans import Spans
 from turnaround.cli.steer import PoolSteer, settle
@@ -49,16 +49,25 @@ def run(
             show_default=False,
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="A name to find it by.", metavar="NAME")] = None,
+    name: arguments.Name = None,
     tag: arguments.TagWords = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Submit it and return.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Run it even if it was answered.")] = False,
+    auto: Annotated[
+        bool, typer.Option("--auto", help="With the batch and devices that `plan` would choose.")
+    ] = False,
+    target: arguments.Target = None,
+    devices: arguments.Devices = None,
+    by: arguments.By = None,
+    cost: arguments.Cost = None,
+    probe: arguments.Probe = None,
     as_json: arguments.JsonAtTheEnd = False,
 ) -> int:
     """Train a recipe, and watch it learn.
 
     A question that was answered before is answered from the journal. Ctrl-C on a terminal offers to
-    detach or to stop; without one it saves and stops. The run does not end with its terminal.
+    detach or to stop; without one it saves and stops. The run does not end with its terminal. With
+    --auto, batch, steps, learning rate and devices are those that `turnaround plan` would choose.
 
     \b
     turnaround run recipe=seq2seq
@@ -66,6 +75,7 @@ def run(
     turnaround run recipe=seq2seq layout=ddp layout.replicate=2 --detach
     turnaround run recipe=seq2seq cluster=inline      here: breakpoint() works
     turnaround run recipe=seq2seq cluster=remote cluster.address=http://10.0.0.5:8265
+    turnaround run recipe=seq2seq --auto --target bleu=30 --by 07:00
     turnaround run recipe=seq2seq --json | jq .values
 
     \b
@@ -76,10 +86,16 @@ def run(
     """
     wish, spans = Wish(detach, again, as_json), Spans(overrides or ())
     journal = Journal(home())
+    sought = arguments.Sought(target, devices, by, cost, probe)
+    if not auto and sought != arguments.Sought():
+        message = "--target, --devices, --by, --cost and --probe say what --auto is to choose"
+        raise ConfigError(message, "turnaround run … --auto, or turnaround plan …")
     with spans("plan"):
         told = arguments.parse_tags(tag)
+        if auto:
+            spans.words = _chosen(replace(sought, words=spans.words), wish)
         plan, recipe_file = planned(
-            overrides or [], name, told, lambda choice: wish.say(f"update=auto: {choice.line()}")
+            spans.words, name, told, lambda choice: wish.say(f"update=auto: {choice.line()}")
         )
     if not again and (known := _known(journal, plan)):
         return _tell(journal, known, wish)
@@ -88,6 +104,9 @@ def run(
     inline = plan.cluster.name == "inline"
     if inline and detach:
         raise ConfigError("cluster=inline with --detach has nobody to carry it out", "choose one")
+    if plan.cluster.name == "pool" and journal.queue() and Pool(journal.root).record():
+        with spans("plan"):  # where nobody is before it, its own first seconds say the same
+            check(plan, recipe_file)
     with spans("snapshot"):
         plan = base.frozen(plan, recipe_file, journal.root)
     if inline:
@@ -95,6 +114,13 @@ def run(
     if plan.cluster.name == "remote":
         return _remote(journal, plan, wish, spans)
     return _pool(journal, plan, wish, spans)
+
+
+def _chosen(sought: arguments.Sought, wish: Wish) -> list[str]:
+    """The words that `--auto` stands for."""
+    from turnaround.cli import auto  # scipy: 0.4 s
+
+    return auto.chosen(sought, wish.say)
 
 
 # ── asked before ──

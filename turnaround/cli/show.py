@@ -12,7 +12,7 @@ import typer
 
 from turnaround.cli import arguments, table, units
 from turnaround.cli.attach import last_words
-from turnaround.cli.plan import WIDEST, lines, wrapped
+from turnaround.cli.plan import lines
 from turnaround.cli.record import record
 from turnaround.cli.steer import settle
 from turnaround.cli.tail import latest
@@ -33,7 +33,7 @@ def show(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
     turnaround show wide --json | jq .plan.optim
     """
     journal = Journal(home())
-    found = settle(journal, journal.find(run))
+    found = settle(journal, arguments.found(journal, run))
     plan = journal.plan(found.id)
     progress = latest(journal, found, plan.budget)
     account = settled(journal.events(found.id), time.time(), found.devices)
@@ -43,9 +43,10 @@ def show(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
         return
     typer.echo(last_words(journal, found, progress))
     typer.echo()
-    width = table.terminal_width() or WIDEST
-    for title, text in [*lines(plan), *_facts(journal, found)]:
-        typer.echo(wrapped(title, text, width))
+    width = table.terminal_width() or table.WIDEST
+    notices = [(event.kind, event.data["message"]) for event in progress.notices]
+    for title, text in [*lines(plan), *_facts(journal, found), *notices]:
+        typer.echo(table.wrapped(title, text, width))
     typer.echo()
     for line in _spent(account):
         typer.echo(line)

@@ -20,7 +20,7 @@ class Spans:
     """Rows of seconds, in the order in which they came, and the words that were typed."""
 
     def __init__(self, words: Sequence[str] = ()) -> None:
-        self._words = list(words)
+        self.words = list(words)
         self._began = time.time() - _age()
         self._rows: dict[str, float] = {"cli": time.time() - self._began}
 
@@ -29,11 +29,11 @@ class Spans:
         """The time inside is the row's."""
         began = time.perf_counter()
         yield
-        self._rows[row] = time.perf_counter() - began
+        self._rows[row] = self._rows.get(row, 0.0) + time.perf_counter() - began
 
     def told(self) -> dict[str, Any]:
         """As the data of a `spans` event."""
-        return {"began": self._began, "rows": self._rows, "words": self._words}
+        return {"began": self._began, "rows": self._rows, "words": self.words}
 
 
 def _age() -> float:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from turnaround.errors import JournalError, TurnaroundError
+from turnaround.fusible import STOP
 from turnaround.journal import Journal, Run
 from turnaround.launch.pool import Pool
 from turnaround.pool.places import alive, read_record
@@ -75,6 +76,15 @@ class InlineSteer:
         os.kill(owner, signal.SIGTERM)
 
 
+class TrialSteer(InlineSteer):
+    """A trial that is trained as one with others; its sweep's driver answers for it."""
+
+    def stop(self, run: Run, reason: str = STOPPED) -> None:
+        """Tell it alone: the others go on."""
+        self.journal.update(run.id, reason=reason)
+        (self.journal.folder(run.id) / STOP).touch()
+
+
 class SweepSteer:
     """A sweep, which a driver of its own carries out."""
 
@@ -134,6 +144,8 @@ def steer(journal: Journal, run: Run) -> PoolSteer | InlineSteer | SweepSteer | 
         from turnaround.launch.remote import Remote  # 30 ms
 
         return RemoteSteer(Remote(journal.plan(run.id).cluster.address, journal))
+    if run.cluster == "inline" and "trial" in run.tags:
+        return TrialSteer(journal)
     return InlineSteer(journal) if run.cluster == "inline" else PoolSteer(Pool(journal.root))
 
 

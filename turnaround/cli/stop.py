@@ -24,7 +24,7 @@ def stop(runs: arguments.SomeRuns) -> None:
     turnaround stop $(turnaround ls --status running --json | jq -r '.[].id')
     """
     journal = Journal(home())
-    found = [settle(journal, journal.find(run)) for run in runs]
+    found = [settle(journal, arguments.found(journal, run, sole=True)) for run in runs]
     going = [run for run in found if not run.status.over]
     for run in found:
         if run.status.over:

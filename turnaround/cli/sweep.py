@@ -12,7 +12,8 @@ import typer
 from turnaround import config
 from turnaround.cli import arguments, complete, units
 from turnaround.cli.attach import Manner, attach, conclude
-from turnaround.cli.sift import begun, changed, outlook
+from turnaround.cli.planning import check
+from turnaround.cli.sift import begun, changed, later, outlook
 from turnaround.cli.spans import Spans
 from turnaround.cli.steer import PoolSteer, settle
 from turnaround.config.check import Misfit
@@ -22,25 +23,33 @@ from turnaround.launch.pool import Pool
 from turnaround.sweep import question as questions
 from turnaround.sweep import start
 from turnaround.sweep.entry import enter
-from turnaround.sweep.question import Question
+from turnaround.sweep.prior import learnt
+from turnaround.sweep.question import Mark, Question
 from turnaround.sweep.rungs import ladder
 from turnaround.sweep.window import window
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long it may take, as typed."""
+    """When it begins and how long it may take, as typed."""
 
+    at: str | None
     last: str | None
     by: str | None
     budget: str | None
 
     def __bool__(self) -> bool:
+        return any(word is not None for word in (self.at, self.last, self.by, self.budget))
+
+    @property
+    def ends(self) -> bool:
+        """It does not go on until everything has been tried."""
         return any(word is not None for word in (self.last, self.by, self.budget))
 
     def of(self, question: Question) -> Question:
         """The question, within them."""
-        return replace(question, window=window(self.last, self.by, self.budget, time.time()))
+        found = window(self.last, self.by, self.budget, time.time(), self.at)
+        return replace(question, window=found)
 
 
 def sweep(
@@ -48,13 +57,14 @@ def sweep(
         list[str] | None,
         typer.Argument(
             metavar="KEY=VALUE,VALUE",
-            help="What to try: as for run, with several values; sweep=grid, random, tpe or asha.",
+            help="What to try: as for run, with several values; sweep=random, tpe, asha …",
             autocompletion=complete.overrides,
             show_default=False,
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="A name to find it by.", metavar="NAME")] = None,
+    name: arguments.Name = None,
     tag: arguments.TagWords = None,
+    at: Annotated[str | None, typer.Option(metavar="22:00", help="It begins then.")] = None,
     last: Annotated[
         str | None, typer.Option("--for", metavar="8h", help="It ends after so long.")
     ] = None,
@@ -87,10 +97,10 @@ def sweep(
     turnaround sweep recipe=seq2seq optim.lr=1e-3,3e-3,1e-2 recipe.width=64,128
     turnaround sweep recipe=seq2seq 'optim.lr=tag(log,interval(1e-4,1e-1))' sweep=tpe
     turnaround sweep recipe=seq2seq 'recipe.width=range(64,257,64)' sweep.seeds=3
-    turnaround sweep recipe=lm 'optim.lr=tag(log,interval(1e-4,1e-1))' sweep=asha --by 07:00
+    turnaround sweep recipe=lm 'optim.lr=interval(1e-4,1e-2)' sweep=asha --at 22:00 --by 07:00
     turnaround sweep --resume sweep-x7k2m --add 10
     """
-    bounds = Bounds(last, by, budget)
+    bounds = Bounds(at, last, by, budget)
     if resume is not None:
         if overrides or name or tag:
             raise ConfigError("--resume goes on with what was asked", "leave the other words out")
@@ -107,10 +117,13 @@ def sweep(
     journal = Journal(home())
     for line in outlook(question, journal):
         typer.echo(line, err=as_json)
-    with spans("pool"):
-        PoolSteer(Pool(journal.root)).start(lambda text: typer.echo(text, err=as_json))
-    entered = enter(question, journal, spans.told())
-    return _attend(journal, entered, Manner(as_json, fresh=True), detach)
+    manner = Manner(as_json, fresh=True)
+    if question.window.begin is None:
+        with spans("pool"):
+            PoolSteer(Pool(journal.root)).start(lambda text: typer.echo(text, err=as_json))
+        with spans("plan"):
+            _look(question)
+    return _attend(journal, enter(question, journal, spans.told()), manner, detach)
 
 
 def _checked(words: list[str], name: str | None, tags: dict[str, str], bounds: Bounds) -> Question:
@@ -123,10 +136,13 @@ def _checked(words: list[str], name: str | None, tags: dict[str, str], bounds: B
 def _asked(words: list[str], name: str | None, tags: dict[str, str], bounds: Bounds) -> Question:
     project = config.project_root(Path.cwd())
     settings, rest = questions.settings(words, project)
-    if bounds and settings.name == "grid":
+    if bounds and settings.fuse:
+        hint = "sweep.fuse=false, or no --for, --by and --budget"
+        raise ConfigError("how long trials take that are trained as one is not foreseen", hint)
+    if bounds.ends and settings.name == "grid":
         hint = "sweep=random, sweep=tpe or sweep=asha do what fits"
         raise ConfigError("sweep=grid tries everything, however long it takes", hint)
-    asked = questions.ask(rest, settings, project, home())
+    asked = learnt(questions.ask(rest, settings, project, home()), Journal(home()))
     stem = asked.stems[0].config
     arguments.check(name or stem.name, {**stem.tags, **tags})
     asked = bounds.of(replace(asked, words=words, name=name or stem.name, tags=tags))
@@ -134,9 +150,20 @@ def _asked(words: list[str], name: str | None, tags: dict[str, str], bounds: Bou
     return asked
 
 
+def _look(question: Question) -> None:
+    """Refuse before the first trial what would fail in all of them."""
+    some = questions.first(question)
+    made = questions.planned(question, some, Mark("sweep", 0))
+    check(made, questions.stem_of(question, some).config.recipe_file)
+
+
 def _attend(journal: Journal, run: Run, manner: Manner, detach: bool) -> int:
     """It is driven; watch it, unless it is left to itself."""
     start.ensure(journal, run.id)
+    begin = questions.read(journal.folder(run.id)).window.begin
+    if begin is not None and begin > time.time():
+        typer.echo(later(journal, run.id, begin), err=manner.as_json)
+        return 0
     if detach:
         typer.echo(f"{run.id} goes on: turnaround watch {run.id}", err=manner.as_json)
         return 0
@@ -157,7 +184,7 @@ class Again:
 
 def _resume(asked: str, bounds: Bounds, again: Again, manner: Manner, detach: bool) -> int:
     journal = Journal(home())
-    run = settle(journal, journal.find(asked))
+    run = settle(journal, arguments.found(journal, asked))
     if not start.is_sweep(journal, run):
         raise JournalError(f"{run.id} is a run and no sweep", f"turnaround resume {run.id}")
     if not start.settled(journal, run.id):
@@ -166,7 +193,7 @@ def _resume(asked: str, bounds: Bounds, again: Again, manner: Manner, detach: bo
         return _attend(journal, run, manner, detach)
     question = questions.read(journal.folder(run.id))
     question = changed(question, journal, again.code)
-    if bounds or question.window:
+    if bounds or question.window or question.window.begin:
         question = bounds.of(question)
     if begun(journal, run, question, again.add, again.failed):
         questions.save(question, journal.folder(run.id))

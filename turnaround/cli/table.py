@@ -1,16 +1,19 @@
-"""Columns of text: whole when piped, fitted to the width of a terminal."""
+"""Columns of text: whole when piped, fitted to the width of a terminal; and titled lines."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 
 import typer
 from rich.cells import cell_len, set_cell_size
 
 GAP = "  "
+WIDEST = 100  # columns of titled lines, however wide the terminal is
+INDENT = 12  # of what their titles stand before
 COLOURS = {"SUCCEEDED": "green", "RUNNING": "cyan", "FAILED": "red", "STOPPED": "yellow"}
 
 
@@ -47,6 +50,19 @@ def terminal_width() -> int | None:
 def coloured() -> bool:
     """Standard output is a terminal that shows colours, and nobody asked for none."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def wrapped(title: str, text: str, width: int) -> str:
+    """A titled line, broken where it is too wide, its rest below its beginning."""
+    indent = " " * INDENT
+    return textwrap.fill(
+        plain(text),
+        max(width, 3 * INDENT),
+        initial_indent=f"{title:<{INDENT}}",
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _width(cells: list[list[str]]) -> int:

@@ -16,7 +16,7 @@ def watch(run: arguments.OneRun, as_json: arguments.JsonAtTheEnd = False) -> int
     turnaround watch seq2seq-k3x9e && echo done        (exits as the run does)
     """
     journal = Journal(home())
-    found = settle(journal, journal.find(run))
+    found = settle(journal, arguments.found(journal, run))
     if not found.status.over:
         return attach(journal, found, Manner(as_json, stops=False))
     conclude(journal, found, None, as_json)

@@ -33,7 +33,7 @@ def why(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
     turnaround why seq2seq-k3x9e --json | jq -r '.advice[0].type'
     """
     journal = Journal(home())
-    found = settle(journal, journal.find(run))
+    found = settle(journal, arguments.found(journal, run))
     told, lines = _told(journal, found)
     typer.echo(json.dumps(told, indent=1) if as_json else "\n".join(lines))
 

@@ -23,6 +23,8 @@ from turnaround.config.knobs import KnobSchema, schema
 from turnaround.errors import ConfigError, near
 from turnaround.signature import signature
 
+# words for words
+SHORT = {"data.batch=adaptive": "data.grow=16", "data.batch=all": "data.whole=true"}
 REMEMBERED = 64  # compositions kept in the cache, 2 KB each
 
 
@@ -64,6 +66,7 @@ ROOT = ("seed", "precision", "init_from", "name", "tags")
 
 def compose(overrides: list[str], project: Path, cache: Path | None = None) -> Config:
     """What `overrides` and conf/ come to; ConfigError names the first word that is wrong."""
+    overrides = _long(overrides)
     fields = _composed(overrides, project, cache)
     try:
         return _config(fields, project)
@@ -84,6 +87,14 @@ def settings(group: str) -> dict[str, KnobSchema]:
 
 
 # ── composing ──
+
+
+def _long(words: list[str]) -> list[str]:
+    """The words that short ones stand for; who names a batch wants no whole split."""
+    words = [SHORT.get(word, word) for word in words]
+    keys = {word.lstrip("+").partition("=")[0] for word in words}
+    sized = "data.batch" in keys and "data.whole" not in keys
+    return [*words, "data.whole=false"] if sized else words
 
 
 def _composed(overrides: list[str], project: Path, cache: Path | None) -> dict[str, Any]:
@@ -147,7 +158,8 @@ def _recipe_file(fields: dict[str, Any], project: Path) -> Path:
         raise ConfigError("no recipe was asked for", f"recipe=… takes one of {', '.join(files)}")
     if str(name) not in files:
         message = f"recipe={name} is not one of the recipes"
-        raise Misfit("recipe.name", message, near(str(name), files))
+        hint = near(str(name), files, otherwise="turnaround recipes lists them")
+        raise Misfit("recipe.name", message, hint)
     return files[str(name)]
 
 

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
+from turnaround import spec
 from turnaround.errors import ConfigError, near
 
 
@@ -97,6 +98,8 @@ def described(kind: Any) -> str:
 
 
 def _limit(limit: Any) -> str:
+    if isinstance(limit, BeforeValidator) and limit.func is spec.seconds:
+        return "in seconds, or like 90s, 20m, 1h30m"
     return " and ".join(
         f"{word} {getattr(limit, sign)}" for sign, word in _SIGNS.items() if hasattr(limit, sign)
     )

@@ -60,6 +60,8 @@ def section(group: str, kind: type[T], words: list[str], project: Path) -> T:
 def varied(config: Config, values: Mapping[str, Any]) -> Config:
     """The config with other values for some settings; ConfigError where one does not fit."""
     changed: dict[str, dict[str, Any]] = {}
+    if "data.batch" in values:  # who names a batch wants no whole split
+        values = {"data.whole": False, **values}
     for key, value in values.items():
         group, _, name = key.rpartition(".")
         changed.setdefault(group, {})[name] = fit(key, value, type_of(config, key))

@@ -163,7 +163,9 @@ _SWEEP = re.compile(r"(choice|range|interval|tag|shuffle|sort|glob)\(")
 
 def axis(word: str, project: Path) -> Axis | None:
     """What a word asks to try, in Hydra's sweep grammar; none where it asks for one value."""
-    key, _, value = word.lstrip("+").partition("=")
+    key, equals, value = word.lstrip("+").partition("=")
+    if equals and not value.strip(" ,"):
+        raise ConfigError(f"{word} has no value", f"those to try, with commas: {key}=A,B")
     asked = _parsed(key, value) if _KEY.fullmatch(key) and len(value) <= MOST_BYTES else None
     if asked is None or not asked.is_sweep_override():
         return None

@@ -10,6 +10,7 @@ to ask for a later position.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import itertools
@@ -53,7 +54,7 @@ class Feed:
     """The recipe's examples, as this rank reads them."""
 
     def __init__(self, recipe: Source, plan: Plan, world: World, reader: tuple[int, int]) -> None:
-        self.size = plan.data.batch  # examples a step, over all ranks
+        self.size = plan.data.batch  # examples a step, over all ranks, until it grows
         self._recipe = recipe
         self._world = world
         self._seed = plan.seed
@@ -63,25 +64,30 @@ class Feed:
         self._kept = named(plan.precision).kept
         self._part, self._parts = reader
         self._splits: dict[str, Sequence[Any]] = {}
+        if plan.data.whole:
+            self.size = self._all()
+            self._micro *= math.ceil(self.size / plan.data.batch)
 
-    def pieces(self, start: int) -> Iterator[Piece]:
+    def pieces(self, start: int, times: int = 1) -> Iterator[Piece]:
         """This rank's share of the batch at place `start`, cut for accumulation.
+
+        It is made of so many of the plan's, each cut as ever, when the batch grows.
 
         Each takes every n-th example: in a batch sorted by length all get about as much. What is
         drawn from the moment a piece is made follows from its key, and so do two devices, or one
         that accumulates twice, draw the same: a piece is to be used before the next is made.
         """
-        train, numbers = self.split("train"), self.numbers(start)
-        count = self._parts * self._micro
+        train, numbers = self.split("train"), self.numbers(start, times)
+        count = self._parts * self._micro * times
         mine = range(self._part, count, self._parts)
         for piece in mine:
             self._world.seed(self._seed, start, piece)
-            batch = self._collate([train[i] for i in numbers[piece::count]])
+            batch = self.collated([train[i] for i in numbers[piece::count]])
             yield Piece(batch, last=piece == mine[-1])
 
-    def numbers(self, start: int) -> list[int]:
-        """Which training examples make the batch at place `start`."""
-        return self._order.take(start, self.size)
+    def numbers(self, start: int, times: int = 1) -> list[int]:
+        """Which training examples make the batch at place `start`, of so many of the plan's."""
+        return self._order.take(start, self.size * times)
 
     def batches(self, split: str, limit: int | None = None) -> Iterator[Any]:
         """This rank's share of a split, or of `limit` examples of it, like lengths together."""
@@ -93,7 +99,14 @@ class Feed:
             held = sorted((examples[i] for i in window), key=self._recipe.length, reverse=True)
             for batch in _chunks(held, size):
                 self._world.seed(self._seed, self._part, next(drawn))
-                yield self._collate(batch)
+                yield self.collated(batch)
+
+    def resized(self, batch: int) -> Feed:
+        """The same examples, in batches of another size."""
+        other = copy.copy(self)
+        other.__dict__.pop("_order", None)  # it cuts buckets by the size
+        other.size = batch
+        return other
 
     def some(self, split: str, count: int) -> list[Any]:
         """That many examples of a split, evenly spread over it, or all there are."""
@@ -106,6 +119,20 @@ class Feed:
             self._world.seed(self._seed, *name.encode())  # a recipe may draw while it makes them
             self._splits[name] = self._recipe.data(name)
         return self._splits[name]
+
+    def collated(self, examples: list[Any]) -> Any:
+        """A batch of these, where it is computed with."""
+        return moved(self._recipe.collate(examples), self._world.device, self._kept)
+
+    def _all(self) -> int:
+        """How many training examples there are, for a step that sees them all."""
+        count, pieces = len(self.split("train")), self._parts * self._micro
+        if count >= ENDLESS:
+            raise DataError("data.batch=all, but these examples never end", "data.batch=64")
+        if count < pieces:
+            message = f"data.batch=all: {count} training examples cannot be cut in {pieces}"
+            raise DataError(message, "fewer devices, or a smaller update.accumulate")
+        return count
 
     def epoch(self, examples: int) -> float:
         """How often the corpus has been seen after that many examples."""
@@ -123,9 +150,6 @@ class Feed:
             raise DataError("the train split has no examples", "see data.path and data.train")
         kind = Rising if self._sortagrad else Order
         return kind(len(train), self._seed, self.size, self._bucket, lambda i: length(train[i]))
-
-    def _collate(self, examples: list[Any]) -> Any:
-        return moved(self._recipe.collate(examples), self._world.device, self._kept)
 
 
 class Order:

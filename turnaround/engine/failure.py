@@ -39,7 +39,8 @@ def explain(error: BaseException, code: Path) -> dict[str, Any]:
     """The `error` event of what reached the door; `code` is where the user's files are."""
     kind = f"{type(error).__name__}: {error}"
     if isinstance(error, TurnaroundError):
-        return _said(error.message, error.hint, error.exit_code)
+        said = _said(error.message, error.hint, error.exit_code)
+        return {**said, "type": type(error).__name__}
     if isinstance(error, Signalled):
         return _said(str(error), "", error.exit_code)
     if isinstance(error, bdb.BdbQuit):

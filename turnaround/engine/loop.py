@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -63,17 +63,20 @@ def fit(parts: Parts) -> Progress:
     now = restore(parts)
     learn = learner(parts, now)
     parts.model.train()
-    while True:
-        if parts.pace.due(now):
-            if parts.pace.rehearses(now):
-                rehearse(parts)
-            if parts.pace.looks(now):
-                look(parts, now)
-            if parts.pace.saves(now):
-                save(parts, now)
-            if parts.pace.over(now):
-                return now
+    while not (parts.pace.due(now) and attend(parts, now)):
         learn()
+    return now
+
+
+def attend(parts: Parts, now: Progress) -> bool:
+    """Do what is due; whether training is over."""
+    if parts.pace.rehearses(now):
+        rehearse(parts)
+    if parts.pace.looks(now):
+        look(parts, now)
+    if parts.pace.saves(now):
+        save(parts, now)
+    return parts.pace.over(now) is not None
 
 
 def restore(parts: Parts) -> Progress:
@@ -97,15 +100,15 @@ def learner(parts: Parts, now: Progress) -> Callable[[], None]:
     update, layout, feed, model = parts.update, parts.layout, parts.feed, parts.model
     hear = parts.hear
     begin = time.monotonic() - now.seconds
-    rate = 0.0
+    rate, size = 0.0, feed.size
 
     def learn() -> None:
-        nonlocal rate
+        nonlocal rate, size
         turn("optimize")
-        place, rate = update.place(now), parts.rate(now)
+        place, rate, size = update.place(now), parts.rate(now), feed.size * now.times
         now.step += 1
-        now.examples += feed.size
-        update.step(lambda: hear(now, feed.size, lambda: gradients(place)), seen, rate)
+        now.examples += size
+        update.step(lambda: hear(now, size, lambda: gradients(place)), seen, rate)
         if update.exposed:
             move("optimize", "communicate", update.exposed)
         turn("communicate")
@@ -117,7 +120,7 @@ def learner(parts: Parts, now: Progress) -> Callable[[], None]:
         parts.update.scale.forget()
         losses = []
         turn("data")
-        for piece in feed.pieces(place):
+        for piece in feed.pieces(place, now.times):
             turn("compute")
             losses.append(layout.gradients(model, forward(piece.batch), piece.last))
             if layout.exposed:
@@ -134,7 +137,7 @@ def learner(parts: Parts, now: Progress) -> Callable[[], None]:
 
     def seen(loss: Mean) -> None:
         turn("log")
-        parts.curve.add(now.step, loss, norm, where)
+        parts.curve.add(now.step, now.seconds, loss, norm, where)
         turn("optimize")
 
     def norm() -> Tensor:
@@ -143,18 +146,28 @@ def learner(parts: Parts, now: Progress) -> Callable[[], None]:
 
     def where() -> Point:
         epoch, share = feed.epoch(now.examples), parts.pace.share(now)
-        return Point(now.step, epoch, now.examples, now.seconds, share, rate)
+        return Point(now.step, epoch, now.examples, now.seconds, share, rate, size)
 
     return learn
 
 
-def loss(parts: Parts, model: nn.Module, batch: Any) -> Mean:
+class Judge(Protocol):
+    """What it takes to judge a model."""
+
+    @property
+    def recipe(self) -> Recipe[Any]: ...
+
+    @property
+    def compute(self) -> Callable[[], AbstractContextManager[object]]: ...
+
+
+def loss(parts: Judge, model: nn.Module, batch: Any) -> Mean:
     """The loss of one micro-batch."""
     with parts.compute():
         return parts.recipe.loss(model(*parts.recipe.inputs(batch)), batch)
 
 
-def scores(parts: Parts, model: nn.Module, batch: Any) -> dict[str, Tally]:
+def scores(parts: Judge, model: nn.Module, batch: Any) -> dict[str, Tally]:
     """The loss and every score of one batch, from one forward pass."""
     with parts.compute():
         output = model(*parts.recipe.inputs(batch))
@@ -228,11 +241,16 @@ def rehearse(parts: Parts) -> None:
     """What comes later is tried after the first step: a mistake in it shows now, not in an hour."""
     with parts.clock("build"):
         names = tally(parts, parts.feed.batches("valid", limit=2))
-        score = parts.pace.score
-        if names and score not in names:
-            raise ConfigError(f"evaluate.score={score} is not among the scores", near(score, names))
+        if names:
+            known(parts.pace.score, names)
         samples(parts, 1)
         parts.model.train()
+
+
+def known(score: str, names: Iterable[str]) -> None:
+    """Refuse to go by a score that the recipe does not tell."""
+    if score not in names:
+        raise ConfigError(f"evaluate.score={score} is not among the scores", near(score, names))
 
 
 def finish(parts: Parts, now: Progress) -> None:

@@ -50,6 +50,7 @@ class Mean(Tally):
 
     def __init__(self, values: Tensor, total: Tensor | None = None) -> None:
         self._values: Tensor | None = values
+        self._pair: tuple[float, float] | None = None
         self._total = values[0] if total is None else total
         self._count: Tensor | float = 0.0  # of one made by `of`
         self._weight: Tensor | None = None
@@ -59,7 +60,7 @@ class Mean(Tally):
         """From a summed quantity and how many were summed; the sum keeps its graph for backward."""
         made = cls.__new__(cls)
         made._total = total if isinstance(total, Tensor) else torch.as_tensor(total)
-        made._values = made._weight = None
+        made._values = made._weight = made._pair = None
         made._count = count
         return made
 
@@ -80,11 +81,19 @@ class Mean(Tally):
 
     @property
     def pair(self) -> tuple[float, float]:
-        """The same as plain numbers; waits for the device."""
-        if self._values is None and self._total.is_cpu:
-            return self._total.item(), float(self._count)
-        total, count = self.values.tolist()
-        return total, count
+        """The same as plain numbers, read once: 15 µs after a batch; waits for the device."""
+        if self._pair is None:
+            if self._values is None and self._total.is_cpu:
+                self._pair = self._total.item(), float(self._count)
+            else:
+                total, count = self.values.tolist()
+                self._pair = total, count
+        return self._pair
+
+    @property
+    def raw(self) -> tuple[Tensor, Tensor | float]:
+        """Sum and count as they were given: nothing is computed or waited for."""
+        return self._total, self._count if self._values is None else self._values[1]
 
     @property
     def sum(self) -> Tensor:
@@ -96,9 +105,13 @@ class Mean(Tally):
         """How many were summed."""
         return self.values[1]
 
-    def backward(self) -> None:
-        """Add the gradients of the sum, or of the mean where it is `divided`."""
-        torch.autograd.backward(self._total, self._weight)
+    def backward(self, times: float = 1.0) -> None:
+        """Add so many times the gradients of the sum, or of the mean where it is `divided`."""
+        weight = self._weight
+        if times != 1:
+            number = _number(times, self._total.dtype, self._total.device)
+            weight = number if weight is None else weight * number
+        torch.autograd.backward(self._total, weight)
 
     def summed(self) -> Self:
         """As it is."""
@@ -107,8 +120,10 @@ class Mean(Tally):
     def divided(self) -> Self:
         """The same, but `backward` gives the gradients of the mean."""
         total = self._total
-        if total.is_cpu or (self._values is None and not isinstance(self._count, Tensor)):
+        if total.is_cpu:
             self._weight = _inverse(self.pair[1], total.dtype, total.device)
+        elif self._values is None and not isinstance(self._count, Tensor):
+            self._weight = _inverse(float(self._count), total.dtype, total.device)
         else:
             self._weight = (1 / self.count).to(total.dtype)
         return self
@@ -156,6 +171,11 @@ class Typical(Furthest):
 @functools.lru_cache(1024)  # a task has few different counts, or is slow enough to make each
 def _inverse(count: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(1 / (count or math.nan), dtype=dtype, device=device)
+
+
+@functools.lru_cache
+def _number(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(value, dtype=dtype, device=device)
 
 
 def added(losses: Sequence[Mean]) -> Mean:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ from turnaround.engine.world import World
 
 SECONDS = 1.0  # between two that are said
 HORIZON = 1000.0  # measurements that are remembered; the scale grows as the loss falls
+LARGE = 0.5  # of a ratio's relative bias
 TWO_SIDED_90 = 1.645  # standard errors of a normal distribution
 
 
@@ -73,12 +74,15 @@ class Estimate:
 
     @property
     def scale(self) -> float:
-        """tr Σ / |G|² in examples, less the first-order bias of a ratio of means; NaN without."""
-        if self.count < 2 or self.square <= 0:
+        """tr Σ / |G|² in examples, less the first-order bias of a ratio of means; NaN without.
+
+        A bias that is not small is not of first order, and left in.
+        """
+        if self.count < 2 or self.square <= 0 or self.trace <= 0:
             return math.nan
         _, square, both = self._variances()
         bias = square / self.square**2 - both / (self.trace * self.square)
-        return self.trace / self.square / (1 + bias)
+        return self.trace / self.square / (1 + bias if abs(bias) < LARGE else 1)
 
     @property
     def error(self) -> float:
@@ -96,14 +100,30 @@ class Estimate:
         """
         if self.count < 2:
             return None
-        trace, square, both = (errors**2 * v for v in self._variances())
-        a = self.square**2 - square
-        b = self.trace * self.square - both
-        c = self.trace**2 - trace
+        a, b, c = self._quadratic(errors)
         if a <= 0 or self.square <= 0 or b * b < a * c:
             return None
         root = math.sqrt(b * b - a * c)
         return max((b - root) / a, 0.0), (b + root) / a
+
+    def least(self, errors: float = TWO_SIDED_90) -> float:
+        """The interval's lower end, which there is where |G|² may be zero as well; 0 without."""
+        if self.count < 2:
+            return 0.0
+        a, b, c = self._quadratic(errors)
+        if c <= 0 or b * b < a * c:
+            return 0.0
+        below = b + math.sqrt(b * b - a * c)
+        return c / below if below > 0 else 0.0
+
+    def _quadratic(self, errors: float) -> tuple[float, float, float]:
+        """a, b and c: a ratio x is not excluded where a x² − 2 b x + c ≤ 0."""
+        trace, square, both = (errors**2 * v for v in self._variances())
+        return (
+            self.square**2 - square,
+            self.trace * self.square - both,
+            self.trace**2 - trace,
+        )
 
     def wanting(self, target: float) -> float:
         """How many more measurements like these bring the relative standard error to `target`."""
@@ -123,10 +143,21 @@ class Estimate:
         )
 
 
+class Norms(NamedTuple):
+    """Squared norms of one step's mean gradients, over a part of its examples and over all."""
+
+    small: float
+    large: float
+    part: float
+    whole: float
+
+
 class Ear(Protocol):
     """What is asked of a layout here."""
 
     world: World
+
+    def hears(self, pieces: int) -> float | None: ...
 
     def listening(self, model: nn.Module) -> AbstractContextManager[list[Tensor]]: ...
 
@@ -134,18 +165,20 @@ class Ear(Protocol):
 class Listener:
     """Measures every so many steps; `now.noise` holds the sums, and so does every checkpoint."""
 
+    then: Callable[[Progress, Norms], None] = staticmethod(lambda now, norms: None)  # what follows
+
     def __init__(
         self,
         ear: Ear,
         model: nn.Module,
-        share: float,
+        pieces: int,
         every: int,
         left: Callable[[], Tensor],
         tell: Callable[[Progress, dict[str, float]], None],
     ) -> None:
         self._ear = ear
         self._model = model
-        self._share = share  # of the batch, whose gradient is heard by itself
+        self._pieces = pieces  # of this rank's share of a batch, until that grows
         self._every = every
         self._left = left  # the norm of the summed loss's gradients, once they are all there
         self._tell = tell
@@ -157,19 +190,28 @@ class Listener:
             return gradients()
         with self._ear.listening(self._model) as squares:
             loss = gradients()
-        heard = torch.stack([square.double() for square in squares]).sum()[None]
-        count = float(loss.count)
-        small = self._ear.world.sum(heard).item() / (count * self._share) ** 2
-        large = (self._left().item() / count) ** 2
+        norms = self._norms(squares, size, now.times, float(loss.count))
         estimate = Estimate(sums=now.noise or Estimate().sums)
-        estimate.add(small, large, self._share * size, size)
+        estimate.add(*norms)
         now.noise = estimate.sums
         self._say(now, estimate)
+        self.then(now, norms)
         return loss
+
+    def _norms(self, squares: list[Tensor], size: int, times: int, count: float) -> Norms:
+        """Of the mean gradients, the same bits on every rank."""
+        share = self._ear.hears(self._pieces * times)
+        assert share is not None  # or nobody would listen
+        heard = torch.stack([square.double() for square in squares]).sum()
+        left = self._left().to(heard) * (self._ear.world.rank == 0)
+        small, large = self._ear.world.sum(torch.stack((heard, left))).tolist()
+        return Norms(small / (count * share) ** 2, (large / count) ** 2, share * size, size)
 
     def _say(self, now: Progress, estimate: Estimate) -> None:
         moment = time.monotonic()
         if moment - self._told < SECONDS or not (ends := estimate.interval()):
+            return
+        if math.isnan(estimate.scale):
             return
         self._told = moment
         names = ("noise/scale", "noise/low", "noise/high", "noise/trace", "noise/square")
@@ -184,6 +226,16 @@ def unheard(gradients: Tensor) -> None:
 def deaf(now: Progress, size: int, gradients: Callable[[], Mean]) -> Mean:
     """Where nothing is to be measured."""
     return gradients()
+
+
+def doubts(model: nn.Module) -> Iterator[str]:
+    """What makes the noise scale of this model mean something else."""
+    mixing = nn.modules.batchnorm._BatchNorm
+    for name in [n for n, m in model.named_modules() if isinstance(m, mixing)][:1]:
+        yield (
+            f"batch normalisation ({name}) mixes the examples of a micro-batch: noise/scale is "
+            "that of micro-batches of this size, and tells little of other batches"
+        )
 
 
 @contextlib.contextmanager

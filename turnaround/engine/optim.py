@@ -4,7 +4,7 @@
     rate(plan.optim, step=0, share=0.0)          # the learning rate of the first step
     scale = Scale(optimizer, clip=5.0)
     scale.begin(loss)                            # of a step, whose gradients are there
-    scale()                                      # the next step is that of the mean loss
+    scale.hand()                                 # the next step is that of the mean loss
     bare(optimizer)()                            # and takes it
 
 Nothing here knows how the gradients came about.
@@ -27,6 +27,7 @@ from turnaround.errors import ConfigError
 from turnaround.spec import Optim
 
 BY_ROWS = ("adagrad",)  # what takes gradients that hold some rows of a table only
+SHARING = (SGD, Adam)  # fused here, they divide gradients by `grad_scale` as they go
 
 
 def make(spec: Optim, parameters: Iterable[Parameter]) -> Optimizer:
@@ -89,6 +90,12 @@ def fits(spec: Optim, model: nn.Module) -> None:
         raise ConfigError(message, "optim=adagrad, or sparse=false for the recipe's tables")
 
 
+def kept(spec: Optim) -> int:
+    """How many numbers the optimizer keeps for each parameter."""
+    search = 2 * spec.history + 3  # pairs of changes, a direction and two gradients
+    return {"sgd": 0, "momentum": 1, "adagrad": 1, "lbfgs": search}.get(spec.name, 2)
+
+
 def rate(spec: Optim, step: int, share: float) -> float:
     """The learning rate of the step after `step` steps, when `share` of the budget is spent.
 
@@ -125,12 +132,27 @@ def _halving(spec: Optim, step: int, share: float) -> float:
     return 0.5 ** (1 + math.floor((share - spec.halve_after) / spec.halve_every))
 
 
+def _wsd(spec: Optim, step: int, share: float) -> float:
+    """Full, then down to the floor; `sqrt` falls as one less the root of the share of the way,
+    which ended lowest in Hägele et al., 2024 (the schedule: Hu et al., 2024)."""
+    if share < spec.decay_after:
+        return 1.0
+    way = (share - spec.decay_after) / (1 - spec.decay_after) if spec.decay_after < 1 else 1.0
+    return spec.floor + (1 - spec.floor) * _DECAYS[spec.decay](way)
+
+
+_DECAYS: dict[str, Callable[[float], float]] = {
+    "linear": lambda way: 1 - way,
+    "cosine": lambda way: (1 + math.cos(math.pi * way)) / 2,
+    "sqrt": lambda way: 1 - math.sqrt(way),
+}
 _SHAPES: dict[str, Callable[[Optim, int, float], float]] = {
     "constant": _constant,
     "linear": _linear,
     "cosine": _cosine,
     "inverse_sqrt": _inverse_sqrt,
     "halving": _halving,
+    "wsd": _wsd,
 }
 
 
@@ -146,6 +168,7 @@ class Scale:
 
     Where the loss was divided before its backward pass (`Mean.divided`) and nothing is clipped
     there is nothing to do: a pass over the gradients of 2.4 million parameters takes 0.2 to 0.4 ms.
+    Nor where the optimizer does it in its own pass, as torch's fused ones do for a scaled loss.
     """
 
     def __init__(
@@ -155,10 +178,14 @@ class Scale:
         norm: Callable[[list[Tensor]], Tensor] = total_norm,
         divided: bool = False,
     ) -> None:
+        self._optimizer: Any = optimizer
         self._clip = clip
         self._norm = norm
         self._divided = divided
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        fused = isinstance(optimizer, SHARING) and optimizer.param_groups[0]["fused"]
+        # Their divisor is one of fp32, which is not enough for fp64.
+        self._shared = fused and all(p.dtype == torch.float32 for p in self._parameters)
         self._loss: Mean | None = None  # of the step
         self._found: Tensor | None = None  # its norm, once somebody has asked
 
@@ -185,14 +212,28 @@ class Scale:
     def __call__(self) -> None:
         """Divide by the count where that is to be done, by more where the norm is over the clip.
 
-        One factor and one pass for both, and no number of the device is waited for.
+        One pass for both, and no number of the device is waited for.
         """
-        if self._divided and self._clip is None:
-            return
+        if not self._done:
+            torch._foreach_mul_(self._gradients(), 1 / self._divisor())
+
+    def hand(self) -> None:
+        """The same, but by the optimizer in its next step, where it can."""
+        if not self._shared:
+            self()
+        elif not self._done:
+            self._optimizer.grad_scale = self._divisor().float()
+
+    @property
+    def _done(self) -> bool:
+        return self._divided and self._clip is None
+
+    def _divisor(self) -> Tensor:
         assert self._loss is not None  # `begin` was called
-        clip = 1.0 if self._clip is None else (self._clip / (self.norm() + 1e-6)).clamp(max=1.0)
-        factor = clip if self._divided else clip / self._loss.count
-        torch._foreach_mul_(self._gradients(), factor)
+        count = torch.ones(()) if self._divided else self._loss.count
+        if self._clip is None:
+            return count
+        return count * ((self.norm() + 1e-6) / self._clip).clamp(min=1.0)
 
     def _gradients(self) -> list[Tensor]:
         return [p.grad for p in self._parameters if p.grad is not None]

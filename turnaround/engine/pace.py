@@ -36,6 +36,10 @@ class Progress:
     stale: int = 0  # evaluations since
     valid: dict[str, float] = field(default_factory=dict)  # every score of the best evaluation
     noise: list[float] = field(default_factory=list)  # sums of the gradient noise scale's estimate
+    times: int = 1  # the plan's batches that make a step's (see growth.py)
+    gain: float = 1.0  # on the learning rate, for that
+    recent: list[float] = field(default_factory=list)  # as `noise`, of the last few measurements
+    growth: dict[str, float] = field(default_factory=dict)  # what those decisions rest on
 
 
 class Pace:

@@ -60,20 +60,26 @@ def _steps(plan: Plan, parts: loop.Parts, feed: Feed, most: int) -> list[tuple[f
     times: list[tuple[float, float]] = []
     began = time.monotonic()
     while len(times) < most and (len(times) < FEW or time.monotonic() - began < LIMIT):
-        times.append((_timed(parts.update.pause), _timed(lambda: _step(plan, parts, feed))))
+        pause = _timed(parts.update.pause)
+        place = parts.update.steps * plan.data.batch
+        times.append((pause, _timed(functools.partial(step, parts, feed, place, plan.optim.lr))))
     return times
 
 
-def _step(plan: Plan, parts: loop.Parts, feed: Feed) -> None:
-    """One of this group's own, as the loop does it."""
-    update, losses = parts.update, []
-    update.scale.forget()
-    for piece in feed.pieces(update.steps * plan.data.batch):
-        forward = _forward(parts, piece.batch)
-        losses.append(parts.layout.gradients(parts.model, forward, piece.last))
-    update.advance(parts.layout.sum(added(losses)), lambda loss: None, plan.optim.lr)
+def step(parts: loop.Parts, feed: Feed, place: int, rate: float) -> float:
+    """One as the loop does it, of those in step with this rank; the seconds it waited for them."""
+    layout, losses, wait = parts.layout, [], 0.0
+    parts.update.scale.forget()
+    for piece in feed.pieces(place):
+        losses.append(layout.gradients(parts.model, _forward(parts, piece.batch), piece.last))
+        wait += layout.exposed
+    began = time.perf_counter()
+    loss = layout.sum(added(losses))
+    wait += time.perf_counter() - began
+    parts.update.advance(loss, lambda loss: None, rate)
     if parts.world.device.type == "cuda":
         torch.cuda.synchronize()
+    return wait
 
 
 def _forward(parts: loop.Parts, batch: object) -> Callable[[torch.nn.Module], Mean]:

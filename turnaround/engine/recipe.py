@@ -48,6 +48,13 @@ class Recipe(Generic[B]):
     # So what lies between must not know the full width: view(batch, length, -1, head width). A
     # module's own `heads`, where it has such an attribute, becomes this device's share.
     cuts: Mapping[str, str] = MappingProxyType({})
+    # For layout.sequence: the modules around those layers that hand (batch, length, width) on.
+    stream: str = ""
+
+    # For sweep.fuse: trials may be trained as one. It promises that a batch is nothing but its
+    # examples side by side, in tensors with a row for each; that the loss is a sum over them; and
+    # that nothing is drawn while training, as dropout does. What can be seen of it is checked.
+    fusible = False
 
     def __init__(self, config: Any, source: Data, cache: Path) -> None:
         self.config = config

@@ -4,7 +4,8 @@
         world.leads                      # rank 0
         world.sum(vector)                # of every rank's vectors
         world.gather({"bleu": 30.1})     # every rank's value, in order of rank
-            world.agree(stop, seconds)       # what all ranks must know alike, once a step
+        world.adding(vector)()           # the same, but under way before the second call
+        world.agree(stop, seconds)       # what all ranks must know alike, once a step
         world.split(2), world.across(2)  # pairs of ranks; this one's peers in the other pairs
 
 `World` is one process alone and is complete; `Gang` is the same among others.
@@ -19,7 +20,7 @@ import json
 import os
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -82,6 +83,10 @@ class World:
         """The sum of every rank's `values`."""
         return values
 
+    def adding(self, values: Tensor) -> Callable[[], Tensor]:
+        """Begin to add up every rank's `values`, (n,) in float64; a call waits for the sum."""
+        return lambda: values
+
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """The sums of every rank, name by name; a rank that lacks a name counts as zero."""
         return sums
@@ -111,7 +116,9 @@ class Gang(World):
 
     def __init__(self, device: torch.device, rank: int, size: int) -> None:
         super().__init__(device, rank, size)
-        self._pulse: tuple[Tensor, Work] | None = None
+        self._pulse: tuple[Tensor, Work] | None = None  # what all said, on its way
+        self._said: Tensor | None = None  # what this rank said, to be sent with the next sum
+        self._added = False  # there was such a sum since the last `agree`
 
     def split(self, size: int) -> World:
         """This rank's part of `size` neighbours. Every rank asks, in the same order."""
@@ -139,6 +146,25 @@ class Gang(World):
         """The sum of every rank's `values`."""
         dist.all_reduce(values, group=self.group)
         return values
+
+    def adding(self, values: Tensor) -> Callable[[], Tensor]:
+        """Begin to add up every rank's `values`, (n,) in float64; a call waits for the sum.
+
+        What was said to `agree` travels along on a CPU, where a message takes 0.3 ms of a core; a
+        device's would have to be waited for.
+        """
+        said, self._said = self._said, None
+        self._added = values.is_cpu
+        flat = values.clone() if said is None else torch.cat((values, said))
+        work = self._sent(flat)
+        if said is not None:
+            self._pulse = flat[-2:], work
+
+        def arrived() -> Tensor:
+            work.wait()
+            return flat[: len(values)]
+
+        return arrived
 
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """The sums of every rank, name by name; a rank that lacks a name counts as zero."""
@@ -169,26 +195,31 @@ class Gang(World):
         return bytes(room)
 
     def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
-        """As of the call before this one: the sum travels while the next step computes."""
-        arrived = self._pulse or self._send(stop, seconds)
-        self._pulse = self._send(stop, seconds)
-        values, work = arrived
+        """As of the call before this one: it travels while the next step computes.
+
+        It goes with a sum where each step has one, and else by itself.
+        """
+        mine = torch.tensor([stop, seconds * (self.rank == 0)], dtype=torch.float64)
+        values, work = self._pulse or self._sending(mine.clone())
+        self._pulse, self._said = (None, mine) if self._added else (self._sending(mine), None)
+        self._added = False
         work.wait()
         wishes, clock = values.tolist()
         return wishes > 0, clock
 
-    def _send(self, stop: bool, seconds: float) -> tuple[Tensor, Work]:
-        first = self.rank == 0
-        values = torch.tensor([stop, seconds * first], dtype=torch.float64)
-        work = dist.all_reduce(values, group=self.group, async_op=True)
+    def _sending(self, values: Tensor) -> tuple[Tensor, Work]:
+        return values, self._sent(values)
+
+    def _sent(self, values: Tensor) -> Work:
+        work: Work | None = dist.all_reduce(values, group=self.group, async_op=True)
         assert work is not None  # it is None for ranks outside of the group only
-        return values, work
+        return work
 
     def meet(self) -> None:
         """Wait until every rank is here."""
         if self._pulse:
             self._pulse[1].wait()
-        self._pulse = None
+        self._pulse = self._said = None
         self.gather(None)
 
 

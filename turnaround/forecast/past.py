@@ -8,15 +8,18 @@ told.reached("bleu", 30.0, up=True)     # steps, or none
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from turnaround.cost import split
+from turnaround.forecast.front import LUCK, Known
 from turnaround.forecast.guess import Interval
 from turnaround.forecast.throughput import Step
 from turnaround.spec import Event, Plan
 
 ENOUGH = 20  # steps that say how long one takes
+MOST_LUCK = 0.3  # e-folds: a score that gets worse in the end says nothing of luck
 NOISE = ("noise/low", "noise/scale", "noise/high")
 
 
@@ -27,7 +30,31 @@ class Told:
     plan: Plan
     step: Step | None = None
     scale: Interval | None = None
+    measured: int = 0  # steps after which it said so
+    steps: int = 0  # that it took
+    doubts: list[str] = field(default_factory=list)  # about what the scale means
     valid: list[tuple[int, dict[str, float]]] = field(default_factory=list)  # step, scores
+    scales: list[tuple[int, Interval]] = field(default_factory=list)  # as they were told
+    look: float = 0.0  # seconds of one evaluation and its checkpoint
+
+    @property
+    def whole(self) -> int:
+        """Steps of its schedule; with a budget of time, those that it had time for."""
+        budget = self.plan.budget
+        limits = (budget.steps, math.ceil((budget.examples or 0) / self.plan.data.batch))
+        return min((limit for limit in limits if limit), default=self.steps)
+
+    def scale_by(self, step: float) -> Interval | None:
+        """The noise scale until that step: later ones are of a loss that is lower."""
+        before = [scale for told, scale in self.scales if told <= step]
+        return before[-1] if before else self.scales[0][1] if self.scales else None
+
+    @property
+    def listened(self) -> bool:
+        """A part of each batch was heard by itself, now and then."""
+        plan = self.plan
+        pieces = plan.layout.readers * plan.update.accumulate
+        return plan.update.name == "sync" and plan.tracking.noise is not None and pieces > 1
 
     def reached(self, score: str, target: float, up: bool) -> float | None:
         """Steps after which the valid split's score was there; between two looks, by a line."""
@@ -42,6 +69,40 @@ class Told:
                 return before[0] + (step - before[0]) * (target - before[1]) / (value - before[1])
             before = (float(step), value)
         return None
+
+    def luck(self, score: str, target: float, up: bool) -> float:
+        """E-folds by which steps to a target differ from run to run: more where it came and went.
+
+        Half of the way from the first look that was there to the last that was not.
+        """
+        first, last = self.reached(score, target, up), 0.0
+        for step, values in self.valid:
+            value = values.get(score, target)
+            if (value < target) if up else (value > target):
+                last = float(step)
+        if not first or last <= first:
+            return LUCK
+        return min(math.hypot(LUCK, math.log(last / first) / 2), MOST_LUCK)
+
+    def known(self, steps: float, scale: Interval, ways: Mapping[int, float]) -> Known:
+        """What a front needs of the way to a target that took so many steps.
+
+        The noise scale is this run's own where it told one; `ways` are the fewest steps of any run
+        that was there, by batch.
+        """
+        plan, looks = self.plan, sum(step <= steps for step, _ in self.valid)
+        return Known(
+            plan.data.batch,
+            math.ceil(steps),
+            self.scale_by(steps) or scale,
+            plan.optim.lr,
+            plan.optim.name,
+            whole=max(self.whole, steps),
+            warmup=plan.optim.warmup,
+            every=plan.evaluate.every,
+            looking=self.look * looks * plan.devices,
+            ways=ways,
+        )
 
     def best(self, score: str, up: bool) -> float | None:
         """The best it came to."""
@@ -58,15 +119,23 @@ def read(plan: Plan, events: Iterable[Event]) -> Told:
     for event in events:
         if event.kind == "metrics" and event.data["split"] == "valid":
             told.valid.append((event.data["step"], event.data["values"]))
-        elif event.kind == "metrics" and NOISE[1] in event.data["values"]:
+        elif event.kind == "metrics" and event.data["values"].get(NOISE[1], 0.0) > 0:
             told.scale = Interval(*(event.data["values"][name] for name in NOISE))
+            told.measured = event.data["step"]
+            told.scales.append((told.measured, told.scale))
+        elif event.kind == "notice" and event.data.get("about") == "noise":
+            told.doubts.append(event.data["message"])
         elif event.kind == "ledger" and event.rank == 0:
             if event.attempt != attempt:
                 first, attempt = None, event.attempt
             last = (event.data["step"], event.data["rows"])
+            told.steps = max(told.steps, last[0])
             first = first or (last if last[0] > 0 else None)
-    if first and last and last[0] - first[0] >= ENOUGH:
+    alike = plan.data.grow == 1  # steps that grow are of no one batch
+    if alike and first and last and last[0] - first[0] >= ENOUGH:
         told.step = _step(plan, first, last)
+    if last and attempt == 1 and told.valid:
+        told.look = split(last[1])["looking"] / len(told.valid)
     return told
 
 

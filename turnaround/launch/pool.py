@@ -29,7 +29,7 @@ from turnaround.pool import machines, wire
 from turnaround.pool.head import sweep
 from turnaround.pool.machines import Machine
 from turnaround.pool.places import LOCAL, Places, Record, alive, read_record
-from turnaround.spec import PROTOCOL, Cluster, Inventory, Plan, to_dict
+from turnaround.spec import PROTOCOL, Assignment, Cluster, Inventory, Plan, to_dict
 from turnaround.tracking import start as recorders
 
 KEEP_WARM = 1800.0  # seconds
@@ -81,6 +81,25 @@ class Pool:
     def resume(self, run: str, spans: dict[str, Any] | None = None) -> None:
         """Queue a run that was stopped or failed; it goes on from its checkpoint."""
         self._patient({"op": "resume", "run": run, "spans": spans})
+
+    def errand(self, plan: Path, given: Assignment, patience: float) -> list[str]:
+        """The events of a short job in a warm child, lines of JSON; OSError where no pool is up.
+
+        It has so many seconds.
+        """
+        asked = {"op": "errand", "plan": str(plan), "assignment": to_dict(given)}
+        late = patience + _AWAY
+        told = wire.ask(self.places.node, {**asked, "patience": patience}, timeout=late)
+        lines: list[str] = told["lines"]
+        return lines
+
+    def queue(self, most: int) -> tuple[dict[str, str], int] | None:
+        """Who goes first of those that wait, and why they do; and how many. None: nobody knows."""
+        try:
+            said = wire.ask(self.places.scheduler, {"op": "queue", "most": most}, timeout=5)
+        except (OSError, LaunchError):  # none is up, or it is of another version
+            return None
+        return {told["run"]: told["reason"] for told in said["runs"]}, said["count"]
 
     def record(self) -> Record | None:
         """The pool that is up."""

@@ -3,17 +3,14 @@
     config, choice = decide(asked, facts, home)     # the config says which update now
     plan = plan.make(config, facts)                 # as for any other
 
-The probe is an inline gang in a temporary home, in processes of its own that end with it. What it
-found is kept for an hour: by recipe, layout and number of devices.
+The probe is carried out in processes of its own (`throwaway.py`). What it found is kept for an
+hour: by recipe, layout and number of devices.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,12 +19,11 @@ from turnaround import plan as planning
 from turnaround.config import Config
 from turnaround.errors import LaunchError, PlanError
 from turnaround.forecast.modes import ALONE, OFFERED, Choice, Mode, Rank, choose
-from turnaround.journal import Journal, read_events
-from turnaround.launch import inline
 from turnaround.launch.facts import inventory
+from turnaround.launch.throwaway import Done, Limits, carried_out
 from turnaround.plan import Facts
 from turnaround.signature import signature
-from turnaround.spec import Event, Layout, Plan, Tracking, from_json, to_json
+from turnaround.spec import Layout, Plan
 
 FRESH = 3600.0  # seconds for which a probe's findings hold
 PATIENCE = 300.0  # seconds for a probe: some twenty steps
@@ -89,29 +85,12 @@ def _key(plan: Plan) -> str:
 
 
 def _probe(plan: Plan, root: Path) -> list[Rank]:
-    """Carried out in a home that is gone afterwards; only the recipe's cache is the real one."""
+    """Carried out in processes of its own, which end with it."""
     _check(plan)
-    cache = root / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        (Path(home) / "cache").symlink_to(cache)
-        (Path(home) / "plan.json").write_text(to_json(_short(plan)))
-        command = [plan.place.interpreter, "-P", "-m", "turnaround.launch.probe", home]
-        environ = {**os.environ, "TURNAROUND_HOME": home}
-        try:
-            done = subprocess.run(
-                command,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise LaunchError(f"the probe took more than {PATIENCE:.0f} s", HINT) from None
-        events = [e for f in Path(home).glob("runs/*/events.jsonl") for e, _ in read_events(f, 0)]
-    return _heard(plan, events, done.stderr)
+    done = carried_out(replace(plan, entry=ENTRY), root, Limits(PATIENCE))
+    if done.code is None:
+        raise LaunchError(f"the probe took more than {PATIENCE:.0f} s", HINT)
+    return _heard(plan, done)
 
 
 def _check(plan: Plan) -> None:
@@ -125,33 +104,11 @@ def _check(plan: Plan) -> None:
 HINT = f"update={' or '.join(OFFERED)}, without a probe"
 
 
-def _short(plan: Plan) -> Plan:
-    return replace(
-        plan,
-        entry=ENTRY,
-        tracking=Tracking("none"),
-        cluster=replace(plan.cluster, name="inline"),
-        init_from=None,
-        name=None,
-    )
-
-
-def _heard(plan: Plan, events: list[Event], log: str) -> list[Rank]:
+def _heard(plan: Plan, done: Done) -> list[Rank]:
     """Each group's, by its first rank; LaunchError when one said nothing."""
     size = plan.layout.devices
-    said = {event.rank: event.data for event in events if event.kind == "probe"}
+    said = {event.rank: event.data for event in done.events if event.kind == "probe"}
     if missing := [rank for rank in range(0, plan.devices, size) if rank not in said]:
-        errors = [event.data["message"] for event in events if event.kind == "error"]
-        reason = next(iter(errors), (log.strip().splitlines() or ["no word of why"])[-1])
-        raise LaunchError(f"the probe for update=auto failed on rank {missing[0]}: {reason}", HINT)
+        message = f"the probe for update=auto failed on rank {missing[0]}: {done.reason}"
+        raise LaunchError(message, HINT)
     return [Rank(**said[rank]) for rank in range(0, plan.devices, size)]
-
-
-def main(home: str) -> int:
-    """The probe's own process, which is its rank 0."""
-    plan = from_json(Plan, (Path(home) / "plan.json").read_text())
-    return inline.run(plan, Journal(Path(home)), lambda event: None)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

@@ -24,11 +24,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from turnaround.errors import LaunchError, TurnaroundError
 from turnaround.journal import Journal
 from turnaround.pool import machines as offers
+from turnaround.pool import wire
 from turnaround.pool.agent import Envoy
 from turnaround.pool.gang import Placement
 from turnaround.pool.hang import Stack, told
 from turnaround.pool.machines import Machine
 from turnaround.pool.mail import Mail
+from turnaround.pool.offset import Clocks
 from turnaround.pool.places import Places
 from turnaround.pool.post import opened
 from turnaround.spec import Plan
@@ -48,6 +50,7 @@ class Cluster:
     def __init__(self, journal: Journal, agent: Any, wake: Callable[[], None]) -> None:
         self.mail = Mail(journal, self.call)
         self._places = Places(journal.root)
+        self._clocks = Clocks(lambda machine: float(self.ask(machine, {"op": "hello"})["time"]))
         self._wake = wake
         self.home = ray.get_runtime_context().get_node_id()  # where the runs' folders are
         self._agents: dict[str, Any] = {self.home: agent}
@@ -100,6 +103,15 @@ class Cluster:
                 "it is being restarted",
             ) from error
 
+    def ask(self, machine: str, request: dict[str, Any], patience: float = _ANSWER) -> Any:
+        """What the daemon of that machine answers; ours is asked without Ray, 3 ms cheaper."""
+        if machine == self.home:
+            try:
+                return wire.ask(self._places.node, request, timeout=patience)
+            except OSError as error:  # its agent knows whether it can be started again
+                log.info("the daemon here does not answer: %s", error)
+        return self.call(machine, "ask", request, patience=patience)
+
     def tell(self, key: str, request: dict[str, Any]) -> None:
         """Every machine that has a part of the gang; LaunchError if one could not be told."""
         run, attempt = key.rsplit("/", 1)
@@ -107,7 +119,7 @@ class Cluster:
         failed = None
         for machine in self.gangs().get(key, {}):
             try:
-                self.call(machine, "ask", words, patience=_TOLD)
+                self.ask(machine, words, patience=_TOLD)
             except LaunchError as error:
                 failed = error
         if failed:
@@ -119,7 +131,7 @@ class Cluster:
         request = {"op": "stacks", "run": run, "attempt": int(attempt)}
         found: dict[int, Stack] = {}
         for machine in self.gangs().get(key, {}):
-            said = self.call(machine, "ask", request, patience=_TOLD)
+            said = self.ask(machine, request, patience=_TOLD)
             found |= {int(rank): told(**stack) for rank, stack in said.items()}
         return dict(sorted(found.items()))
 
@@ -132,7 +144,7 @@ class Cluster:
         for place in places:  # now, as all have what they need: the first ranks wait for the others
             request = {"op": "start", "run": run, "attempt": int(attempt), "size": plan.devices}
             request |= {"placement": asdict(place), "store": store}
-            reply = self.call(place.machine, "ask", request | sent.get(place.machine, {}))
+            reply = self.ask(place.machine, request | sent.get(place.machine, {}))
             store = reply["store"]
             fresh = {"run": run, "attempt": int(attempt), "running": False, "outcome": None}
             fresh |= {"placement": asdict(place), "codes": [], "stopping": False}
@@ -168,7 +180,7 @@ class Cluster:
             if machine.id not in self._seen:
                 self._seen.add(machine.id)
                 threading.Thread(target=self._attend, args=[machine], daemon=True).start()
-        for id in self._seen - alive:
+        for id in (self._seen | self._known.keys()) - alive:
             self._drop(id)
 
     def _drop(self, id: str) -> None:
@@ -194,16 +206,24 @@ class Cluster:
         return self._agents[machine.id]
 
     def _attend(self, machine: Machine) -> None:
-        """Hear from a machine, from its first word to its last."""
+        """Hear from a machine, from its first word to its last; the next look begins again."""
+        try:
+            self._listen(machine)
+        finally:  # a mistake of ours ends this thread, and says so; the machine must not stay mute
+            self._seen.discard(machine.id)
+
+    def _listen(self, machine: Machine) -> None:
         version, incarnation, heard = -1, None, dict[str, list[int]]()
         pause = _PAUSE
         while machine.id in self._seen:
             try:
                 self._agent(machine)
+                if machine.id != self.home:
+                    self._clocks.look(machine.id)
                 request = {"op": "watch", "version": version, "timeout": _WATCH, "heard": heard}
-                said = self.call(machine.id, "ask", request)
+                said = self.ask(machine.id, request)
                 heard = self._deliver(machine, said)
-            except Exception as error:  # whatever it is, the machine may speak again
+            except (TurnaroundError, ray.exceptions.RayError, OSError, ValueError) as error:
                 log.warning("machine %s is silent: %s", machine.address, error)
                 self._retire(machine)
                 time.sleep(pause)
@@ -222,16 +242,16 @@ class Cluster:
 
     def _deliver(self, machine: Machine, said: dict[str, Any]) -> dict[str, list[int]]:
         """How much of each run's news is in its folder; without all of it a gang has no end."""
-        heard = {}
+        heard, ahead = {}, self._clocks.ahead(machine.id)
         for key, new in said["news"].items():
             try:
-                self.mail.receive(machine.id, key.rsplit("/", 1)[0], new)
+                self.mail.receive(machine.id, key.rsplit("/", 1)[0], new, ahead)
                 heard[key] = new["upto"]
             except (TurnaroundError, OSError) as error:
                 log.warning("news of %s could not be kept, they come again: %s", key, error)
                 time.sleep(_PAUSE)
         late = said["news"].keys() - heard.keys()
-        said["gangs"] = [opened(gang, late) for gang in said["gangs"]]
+        said["gangs"] = [opened(gang, late, ahead) for gang in said["gangs"]]
         return heard
 
     def _take(self, machine: Machine, said: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import signal
 import socket
@@ -36,7 +37,7 @@ from turnaround.spec import Assignment, Plan, to_dict
 
 _ANSWER = 1.5  # seconds in which a rank writes where it is
 _PEER_GRACE = 5.0  # seconds the others have once a rank has failed
-_HIDDEN = ("RAY_", "TURNAROUND_", "PYTHONBREAKPOINT", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+HIDDEN = ("RAY_", "TURNAROUND_", "PYTHONBREAKPOINT", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,11 @@ class Gang:
                 request = self._request(plan, journal, (rank, local), store)
                 ended = functools.partial(self._ended, rank)
                 try:
-                    self._pids[rank] = nursery.fork(request, [log, theirs, *extra], ended)
+                    if plan.cluster.isolate or plan.devices > 1:
+                        pid = nursery.fork(request, [log, theirs, *extra], ended)
+                    else:
+                        pid = nursery.lend(request, [log, theirs], ended, _kind(request, plan))
+                    self._pids[rank] = pid
                 finally:
                     os.close(theirs)
         finally:
@@ -215,7 +220,7 @@ class Gang:
             store=store,
             forked=time.time(),
         )
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(_HIDDEN)}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         environ = {
             **kept,
             **_interfaces(self._meeting.address, store),
@@ -267,10 +272,18 @@ class Gang:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        for rank, pid in self._pids.items():
-            if rank not in self._codes:
-                with contextlib.suppress(ProcessLookupError):  # ended; its exit code is on the way
-                    os.kill(pid, number)
+        with self._changed:  # a worker that stays is at somebody else's run once it has ended ours
+            for rank, pid in self._pids.items():
+                if rank not in self._codes:
+                    with contextlib.suppress(ProcessLookupError):  # its exit code is on the way
+                        os.kill(pid, number)
+
+
+def _kind(request: dict[str, Any], plan: Plan) -> str:
+    """What a worker that stays keeps from run to run: equal for runs that it may carry out."""
+    told = request["assignment"]
+    same = [told["code"], told["device"], told["threads"], plan.place.project, plan.recipe.name]
+    return json.dumps([same, request["environ"]], sort_keys=True)
 
 
 def _listener(address: str) -> socket.socket:

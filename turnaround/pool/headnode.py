@@ -79,15 +79,18 @@ class HeadNode(Node):
     def _waiting(self) -> bool:
         """There is work, or the head is still coming up."""
         gangs = list(self.gangs.values())
-        working = any(gang.outcome is None for gang in gangs) or bool(self.journal.queue())
+        working = any(gang.outcome is None for gang in gangs) or self._queued()
         return working or not self.head.up
+
+    def _queued(self) -> bool:
+        return self.journal.count(Status.QUEUED, Status.PENDING, Status.RUNNING) > 0
 
     def _idle(self) -> float:
         return time.monotonic() - self._busy
 
     def _tell_runs(self, message: str) -> None:
         log.warning(message)
-        for run in self.journal.queue():
+        for run in self.journal.active():
             event = Event("notice", {"message": message}, time.time(), run.attempt)
             self.journal.append(run.id, event)
 

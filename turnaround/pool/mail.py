@@ -19,6 +19,7 @@ from typing import Any
 import ray
 
 from turnaround.journal import EventFile, Journal
+from turnaround.pool.offset import dated
 from turnaround.pool.post import LOG
 from turnaround.snapshot import parcel
 from turnaround.spec import Plan, to_json
@@ -69,8 +70,8 @@ class Mail:
 
     # ── back ──
 
-    def receive(self, machine: str, run: str, news: dict[str, Any]) -> None:
-        """Into the run's folder: first what an event speaks of, then the event."""
+    def receive(self, machine: str, run: str, news: dict[str, Any], ahead: float = 0.0) -> None:
+        """Into the run's folder: first what an event speaks of, then the event, by our clock."""
         folder = self._journal.folder(run)
         lines = news["events"].encode().splitlines()
         for line in lines:
@@ -78,7 +79,7 @@ class Mail:
                 self._fetch(machine, run, json.loads(line)["data"]["folder"])
         with EventFile(folder) as file:
             if lines:
-                file.write(*lines)
+                file.write(*(dated(line, ahead) if ahead else line for line in lines))
         if news["log"]:
             with (folder / LOG).open("a") as log:
                 log.write(news["log"])

@@ -4,7 +4,7 @@
 
 It starts the forkserver's imports at once (torch 2 s), so that workers fork warm, and leaves when
 no agent has asked it anything for a while: then the machine is not the cluster's any more. Requests
-on its socket, one JSON line each: hello, start, watch, stop, hurry, stacks, forget, down.
+on its socket, one JSON line each: hello, start, watch, stop, hurry, stacks, errand, forget, down.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import psutil
 import turnaround
 from turnaround.errors import LaunchError
 from turnaround.journal import Journal
-from turnaround.pool import wire
+from turnaround.pool import errand, wire
 from turnaround.pool.gang import Gang, Meeting, Placement
 from turnaround.pool.nursery import Nursery
 from turnaround.pool.places import Places, Record, write_record
@@ -95,6 +95,8 @@ class Node:
                 self.gangs[_key(request)].hurry()
             case "stacks":
                 return self.gangs[_key(request)].stacks(self.journal.folder(request["run"]))
+            case "errand":
+                return errand.carry_out(request, self._nursery)
             case "forget":
                 self._forget(request)
             case "down":
@@ -107,7 +109,7 @@ class Node:
 
     def hello(self) -> dict[str, Any]:
         """Who answers."""
-        return {"protocol": PROTOCOL, "version": turnaround.__version__}
+        return {"protocol": PROTOCOL, "version": turnaround.__version__, "time": time.time()}
 
     # ── gangs ──
 

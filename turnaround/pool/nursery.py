@@ -6,6 +6,7 @@ pid = nursery.fork({"plan": …, "assignment": …, "environ": …}, [log_fd, ev
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -13,17 +14,16 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from turnaround.errors import LaunchError
+from turnaround.pool.lodger import Lodger, OnExit
 from turnaround.spec import PROTOCOL
 
 _IMPORTS = (
     120.0  # seconds a forkserver may take for its imports: 1.5 to 7 s measured, 55 s on a cold disk
 )
-OnExit = Callable[[int], None]
 
 
 class Nursery:
@@ -40,6 +40,7 @@ class Nursery:
         self._next: OnExit | None = (
             None  # of the fork under way: a child may exit before fork() returns
         )
+        self._idle: dict[str, list[Lodger]] = {}
         self._gone = False
         self._line, theirs = socket.socketpair()
         environ = {**os.environ, "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "OMP_NUM_THREADS": "1"}
@@ -78,6 +79,24 @@ class Nursery:
             if pid is None:
                 raise self._failed()
             return pid
+
+    def lend(self, request: dict[str, Any], fds: list[int], on_exit: OnExit, key: str) -> int:
+        """The same by a worker that stays: one that has done such a run before, or a new one."""
+        while free := self._idle.get(key):
+            lodger = free.pop()
+            with contextlib.suppress(OSError):  # it has left meanwhile
+                lodger.send(request, fds, on_exit)
+                return lodger.pid
+        lodger = Lodger(key, on_exit, self._free)
+        pid = 0
+        try:
+            pid = self.fork({**request, "stays": True}, [*fds, lodger.theirs], lodger.ended)
+        finally:
+            lodger.lodge(pid)
+        return pid
+
+    def _free(self, lodger: Lodger) -> None:
+        self._idle.setdefault(lodger.key, []).append(lodger)
 
     def close(self) -> None:
         """End it, and every worker that is left."""

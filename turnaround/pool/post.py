@@ -45,10 +45,11 @@ class Outbox:
         self._told = upto
 
 
-def opened(gang: dict[str, Any], late: Collection[str]) -> dict[str, Any]:
-    """The state of a gang; it has no end while some of its words are still on the way."""
+def opened(gang: dict[str, Any], late: Collection[str], ahead: float = 0.0) -> dict[str, Any]:
+    """The state of a gang by our clock; it has no end while words of it are still on the way."""
     held = f"{gang['run']}/{gang['attempt']}" in late
-    return {**gang, "outcome": None} if held else gang
+    codes = [[rank, code, when - ahead] for rank, code, when in gang["codes"]]
+    return {**gang, "codes": codes} | ({"outcome": None} if held else {})
 
 
 def _part(file: Path, begin: int) -> tuple[bytes, int]:

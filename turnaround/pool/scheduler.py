@@ -8,6 +8,7 @@ on a private unix socket, so that they need not import Ray (0.4 s) or connect to
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -15,11 +16,12 @@ from typing import Any
 
 from turnaround.errors import JournalError, LaunchError, TurnaroundError
 from turnaround.journal import Journal, Run, new_id
-from turnaround.pool import queue, wire
+from turnaround.pool import wire
 from turnaround.pool.attempt import Attempt
 from turnaround.pool.cluster import Cluster
 from turnaround.pool.doctor import Doctor
 from turnaround.pool.gang import Placement
+from turnaround.pool.line import Line
 from turnaround.pool.outcome import LOST, Outcome
 from turnaround.pool.places import Places
 from turnaround.spec import Event, Plan, Status, from_dict
@@ -41,7 +43,8 @@ class Scheduler:
         self._starting: set[str] = set()  # "run/attempt" of gangs that are being forked
         self._failed: dict[str, TurnaroundError] = {}  # why one could not be
         self._hurried: set[str] = set()  # whose end was decided
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, Plan] = {}  # of runs that are under way
+        self._line = Line(self._journal)
         self._cluster = Cluster(self._journal, agent, self._wake.set)
         self._doctor = Doctor(self._cluster, self._journal)
         threading.Thread(target=self._schedule, daemon=True).start()
@@ -67,6 +70,8 @@ class Scheduler:
                     reply = self._stop(request["run"], request["reason"])
                 case "resume":
                     reply = self._resume(request["run"], request.get("spans"))
+                case "queue":
+                    reply = self._line.listed(request["most"])
                 case "ping":
                     reply = {}
                 case other:
@@ -84,14 +89,17 @@ class Scheduler:
         if asked := request.get("run"):  # by somebody who has named it
             there = self._journal.folder(Path(asked).name).exists()
             if not there:
-                self._journal.submit(plan, Path(asked).name, spans=request["spans"])
+                self._queue(plan, Path(asked).name, request)
             return {"run": asked, "known": there}
         for _ in range(20):
             run = new_id(plan.recipe.name)
             if not self._journal.folder(run).exists():
-                self._journal.submit(plan, run, spans=request["spans"])
+                self._queue(plan, run, request)
                 return {"run": run, "known": False}
         raise LaunchError(f"no free id for a run of {plan.recipe.name}", "turnaround gc")
+
+    def _queue(self, plan: Plan, run: str, request: dict[str, Any]) -> None:
+        self._line.add(self._journal.submit(plan, run, spans=request["spans"]), plan)
 
     def _stop(self, run: str, reason: str) -> dict[str, Any]:
         row = self._journal.run(run)
@@ -100,6 +108,7 @@ class Scheduler:
                 f"run {run} is over already ({row.status})", "turnaround ls lists the runs"
             )
         if row.status is Status.QUEUED:
+            self._line.drop(run)
             self._journal.mark(run, Status.STOPPED, reason, exit_code=75, attempt=row.attempt)
             return {}
         self._journal.update(run, stopping=True, reason=reason)
@@ -124,6 +133,7 @@ class Scheduler:
         if spans:
             self._journal.append(run, Event("spans", spans, time.time(), row.attempt))
         self._journal.mark(run, Status.QUEUED, "resumed", attempt=row.attempt, **fresh)
+        self._line.add(self._journal.run(run))
         return {}
 
     # ── the loop ──
@@ -138,16 +148,19 @@ class Scheduler:
                     if self._cluster.heard:
                         self._settle()
                         self._start()
-            except Exception:  # the door of a thread that must not die
+            except (TurnaroundError, OSError, sqlite3.Error) as error:
+                log.warning("scheduling failed, trying again: %s", error)  # a full disk, a lock
+                time.sleep(1)
+            except Exception:  # a mistake of ours: the door of a thread that must not die
                 log.exception("scheduling failed; trying again")
                 time.sleep(1)
 
     def _settle(self) -> None:
         starting = set(self._starting)  # before the gangs: whoever leaves it is among them
         gangs = self._cluster.gangs()
-        for run in self._journal.queue():
+        for run in self._journal.active():
             key = f"{run.id}/{run.attempt}"
-            if run.status is not Status.QUEUED and key not in starting:
+            if key not in starting:
                 self._settle_one(run, key, gangs.get(key, {}))
         self._forget()
 
@@ -182,6 +195,10 @@ class Scheduler:
         status = _ENDS.get(code, Status.FAILED)
         reason = outcome.message or (run.reason if status is Status.STOPPED else "")
         last = self._last(run)
+        if status is Status.STOPPED and "yields" in last and not run.stopping:
+            reason = f"made room for {last['yields']}, and goes on from its checkpoint"
+            self._again(run, reason)
+            return
         self._journal.mark(
             run.id,
             status,
@@ -207,9 +224,12 @@ class Scheduler:
             self._journal.append(
                 run.id, Event("notice", {"message": message}, time.time(), run.attempt)
             )
-            self._journal.mark(
-                run.id, Status.QUEUED, message, attempt=run.attempt, failures=failures
-            )
+            self._again(run, message, failures=failures)
+
+    def _again(self, run: Run, reason: str, **fields: Any) -> None:
+        """Back into the queue."""
+        self._journal.mark(run.id, Status.QUEUED, reason, attempt=run.attempt, **fields)
+        self._line.add(self._journal.run(run.id))
 
     def _step(self, run: Run) -> int:
         """The last that the attempt has told of."""
@@ -225,6 +245,8 @@ class Scheduler:
                 found["summary"] = event.data
             elif event.attempt == run.attempt and event.kind == "error":
                 errors.append(event)
+            elif event.attempt == run.attempt and event.kind == "yields":
+                found["yields"] = event.data["to"]
         own = [error for error in errors if error.data.get("exit_code") != LOST]
         if own:  # of the same kind the one that knows more: all ranks see a sum that is not finite
             same = [e for e in own if e.data.get("exit_code") == own[0].data.get("exit_code")]
@@ -248,17 +270,24 @@ class Scheduler:
                 self._plans.pop(row.id, None)
 
     def _start(self) -> None:
-        queued = [run for run in self._journal.queue() if run.status is Status.QUEUED]
-        if not queued:
+        self._line.read()
+        self._line.keep(self._holders(), {key.rsplit("/", 1)[0] for key in self._starting})
+        if not self._line:
             return
-        machines = self._cluster.machines()
-        starts, waits = queue.decide(queued, self._plan, self._holders(), machines)
-        rows = {run.id: run for run in queued}
-        for run, places in starts.items():
-            self._begin(rows[run], places)
-        for run, reason in waits.items():
-            if rows[run].reason != reason:
-                self._journal.update(run, reason=reason)
+        made = self._line.decide(self._cluster.machines())
+        for run, places in made.starts.items():
+            self._begin(self._journal.run(run), places)
+        for run, first in made.yields.items():
+            self._make_room(self._journal.run(run), first)
+
+    def _make_room(self, run: Run, first: str) -> None:
+        """It saves, stops and waits again; its event file says so, if we should be restarted."""
+        key = f"{run.id}/{run.attempt}"
+        if key not in self._starting and not run.status.over:  # else the next decision is soon
+            self._cluster.tell(key, {"op": "stop"})
+            event = Event("yields", {"to": first}, time.time(), run.attempt)
+            self._journal.append(run.id, event)
+            self._line.yields(run.id)
 
     def _holders(self) -> dict[str, list[Placement]]:
         """What gangs hold, by run; of two attempts both."""
@@ -274,6 +303,7 @@ class Scheduler:
         key = f"{run.id}/{run.attempt + 1}"
         self._journal.mark(run.id, Status.PENDING, attempt=run.attempt + 1)
         self._starting.add(key)
+        self._line.begin(run, places)
         if len(places) == 1 and places[0].machine == self._cluster.home:
             self._place(run.id, key, places)  # 3 ms
         else:  # code and data may have to travel first

@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from turnaround.spec import PROTOCOL, Assignment, Plan, from_dict, from_json
+from turnaround.spec import PROTOCOL, Assignment, Plan, acquaint, from_dict, from_json
 
 # What every first step needs. CPU seconds: torch 1.3, torch._dynamo, which the first optimizer
 # imports and which brings DTensor and FSDP along, 1.1, ours 0.03.
@@ -43,6 +43,7 @@ THEN = ("numpy.ctypeslib", "torch.distributed.pipelining", "tokenizers", "sacreb
 ROOMS = ("engine", "nn", "corpora")
 _QUIET = 0.05  # seconds without a request after which the next of them is imported
 _PR_SET_PDEATHSIG = 1
+STAYS = 20.0  # seconds that a worker waits for another run
 STACK = "stack-{rank}.txt"  # in the run's folder: where a rank that was asked is
 
 
@@ -101,6 +102,7 @@ def _warm() -> None:
     """One small step, so that the children do not pay for first calls (56 → 25 ms measured)."""
     import torch
 
+    acquaint(Plan, Assignment)
     torch.set_num_threads(1)
     model = torch.nn.LSTM(8, 8)
     optimizer = torch.optim.Adam(model.parameters())
@@ -113,12 +115,9 @@ def _warm() -> None:
 
 def _serve(line: socket.socket) -> bool:
     """Take one request and fork; False when the daemon has gone."""
-    text, fds, _, _ = socket.recv_fds(line, 1 << 20, 8)
-    if not text:
+    request, fds = _heard(line)
+    if request is None:
         return False
-    while not text.endswith(b"\n"):
-        text += line.recv(1 << 20)
-    request = json.loads(text)["fork"]
     pid = os.fork()
     if pid == 0:
         line.close()
@@ -127,6 +126,14 @@ def _serve(line: socket.socket) -> bool:
         os.close(fd)
     _say(line, {"forked": pid})
     return True
+
+
+def _heard(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """A request and its descriptors; none when the other end is closed."""
+    text, fds, _, _ = socket.recv_fds(line, 1 << 20, 8)
+    while text and not text.endswith(b"\n"):
+        text += line.recv(1 << 20)
+    return (json.loads(text)["fork"] if text else None), fds
 
 
 def _reap(line: socket.socket) -> None:
@@ -148,18 +155,11 @@ def _child(request: dict[str, Any], fds: list[int]) -> None:
     """Become a worker; never returns."""
     code = 1
     try:
-        log, events, *rendezvous = fds
-        _settle_in(log, request["environ"])
-        plan = from_json(Plan, Path(request["plan"]).read_text())
-        assignment = from_dict(Assignment, request["assignment"])
-        _answer(assignment)
-        module, function = plan.entry.split(":")
-        work = getattr(importlib.import_module(module), function)
-
-        def send(text: str) -> None:
-            os.write(events, text.encode() + b"\n")
-
-        code = work(plan, assignment, send, rendezvous[0] if rendezvous else None)
+        stack = _settle_in()
+        stays = socket.socket(fileno=fds.pop()) if request.get("stays") else None
+        code = _carry_out(request, fds, stack)
+        if stays is not None:
+            _stay(stays, code, stack)
     except BaseException:  # the last door: whatever it was goes to the run's log
         import traceback
 
@@ -170,25 +170,81 @@ def _child(request: dict[str, Any], fds: list[int]) -> None:
         os._exit(code)
 
 
-def _answer(assignment: Assignment) -> None:
+def _carry_out(request: dict[str, Any], fds: list[int], stack: int) -> int:
+    """One rank of one run, in the environment that it is given."""
+    log, events, *rendezvous = fds
+    _print_to(log)
+    os.environ.clear()
+    os.environ.update(request["environ"])
+    plan = from_json(Plan, Path(request["plan"]).read_text())
+    assignment = from_dict(Assignment, request["assignment"])
+    _answer(assignment, stack)
+    module, function = plan.entry.split(":")
+    work = getattr(importlib.import_module(module), function)
+
+    def send(text: str) -> None:
+        os.write(events, text.encode() + b"\n")
+
+    code = int(work(plan, assignment, send, rendezvous[0] if rendezvous else None))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for descriptor in (log, events):
+        os.close(descriptor)  # its run's files are at their end
+    return code
+
+
+def _stay(line: socket.socket, code: int, stack: int) -> None:
+    """Do as the daemon asks, run after run; until one does not succeed, or nobody asks."""
+    line.settimeout(STAYS)
+    while True:
+        _leave_behind()
+        _say(line, {"done": code, "stays": code == 0})
+        if code:
+            return
+        try:
+            request, fds = _heard(line)
+        except TimeoutError:
+            return
+        if request is None:
+            return
+        code = _carry_out(request, fds, stack)
+
+
+def _leave_behind() -> None:
+    """Nothing of a run is held that is over: neither its log nor memory of a GPU."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    _print_to(nothing)
+    os.close(nothing)
+    torch = sys.modules["torch"]
+    if torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def _answer(assignment: Assignment, stack: int) -> None:
     """On a signal, every thread's stack goes to a file, whatever this process is at just then."""
     file = Path(assignment.folder) / STACK.format(rank=assignment.rank)
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    faulthandler.register(signal.SIGUSR1, descriptor, all_threads=True)
+    with file.open("ab") as opened:
+        os.dup2(opened.fileno(), stack)
+    faulthandler.register(signal.SIGUSR1, stack, all_threads=True)
 
 
-def _settle_in(log: int, environ: dict[str, str]) -> None:
-    """A session, a log and an environment of its own; dies with the forkserver."""
+def _settle_in() -> int:
+    """A session of its own, which dies with the forkserver; a descriptor for stacks."""
     os.setsid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.set_wakeup_fd(-1)
     for name in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (log, 1), (log, 2)):
-        os.dup2(source, target)
-    os.environ.clear()
-    os.environ.update(environ)
+    os.dup2(nothing, 0)
+    return nothing
+
+
+def _print_to(log: int) -> None:
+    """What is printed goes there."""
+    for target in (1, 2):
+        os.dup2(log, target)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from turnaround.errors import DataError
+from turnaround.errors import DataError, near
 from turnaround.signature import signature
 from turnaround.spec import Data
 
@@ -82,6 +82,13 @@ def _digest(text: str, split: str, project: Path, digests: Digests) -> dict[str,
     return found
 
 
+def _names(folder: Path) -> set[str]:
+    """What is there, parallel files by what their names have in common: `corpus`."""
+    there = [path for path in folder.glob("*") if not path.name.startswith(".")]
+    stems = [path.stem for path in there if path.is_file()]
+    return {path.stem if stems.count(path.stem) > 1 else path.name for path in there}
+
+
 def files_of(path: Path, asked: str) -> list[Path]:
     """The file, all in the folder, or the parallel `corpus.en`, `corpus.fr` of `corpus`."""
     if path.is_file():  # and the sizes of its groups, where rows come in groups to be ranked
@@ -91,6 +98,6 @@ def files_of(path: Path, asked: str) -> list[Path]:
     found = sorted(file for file in below if file.is_file())
     if not found:
         what = "is an empty folder" if path.is_dir() else "is not there"
-        hint = "paths start at the project; parallel files corpus.en, corpus.fr are named corpus"
+        hint = near(path.name, _names(path.parent), otherwise="paths start at the project")
         raise DataError(f"{asked}: {path} {what}", hint)
     return found

@@ -23,6 +23,7 @@ from turnaround.spec import Plan, Status
 NEAR = 400  # of the recipe's newest runs that are looked at for other seeds
 ROUNDS = 2000  # of the bootstrap
 SURE = 0.95
+_IDLE = ("cluster.priority", "cluster.retries")  # change when a run goes, not what comes of it
 _GROUPS = ("data", "optim", "layout", "update", "budget", "evaluate", "checkpoint", "cluster")
 
 
@@ -84,7 +85,7 @@ def _seedless(plan: Plan) -> str:
 def differences(journal: Journal, sides: Sequence[Side]) -> dict[str, list[str]]:
     """Everything of the plans that is not alike, a text for each side."""
     flat = [dict(_flat(one.plan)) for one in sides]
-    keys = dict.fromkeys(key for each in flat for key in each)
+    keys = dict.fromkeys(key for each in flat for key in each if key not in _IDLE)
     told = {key: [each.get(key, "–") for each in flat] for key in keys}
     told |= _files(journal, sides) | _packages(journal, sides)
     return {key: texts for key, texts in told.items() if len(set(texts)) > 1}

@@ -16,17 +16,19 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from turnaround.errors import TurnaroundError
+from turnaround.fusible import MOST
 from turnaround.journal import EventFile, Journal, Run
 from turnaround.launch import facts
 from turnaround.launch.pool import Pool
-from turnaround.spec import Cluster, Event, Inventory, Plan, Status
+from turnaround.spec import Event, Status
 from turnaround.sweep import outcome
-from turnaround.sweep.question import Mark, Question, first, label, paused, planned, read
-from turnaround.sweep.rungs import furthest, ladder, promoted
-from turnaround.sweep.search import proposed
+from turnaround.sweep.choose import Begin, Chooser, Rise
+from turnaround.sweep.question import Mark, Question, first, label, planned, read
+from turnaround.sweep.rungs import PAUSING, ladder
+from turnaround.sweep.send import Hand, Sender, Sending, Stump
 from turnaround.sweep.state import State, Trial
 from turnaround.sweep.window import Speed, Watch, measured
 
@@ -34,23 +36,8 @@ Clock = Callable[[], float]
 GLANCE = 0.03  # seconds between looks at the journal; a look costs 1 ms
 ALIKE = 3  # trials that fail with the same words before the sweep gives up
 ENDED = "every trial has ended"
+WAITING = 256  # trials that may wait for their trunks
 PATIENCE = 60.0  # seconds that runs have to save and stop
-
-
-class Hand(Protocol):
-    """Who carries runs out: `launch.pool.Pool`, or what stands in for it."""
-
-    def submit(self, plan: Plan, again: bool = False) -> tuple[Run, bool]:
-        """Queue the plan. (run, whether it was there already)"""
-
-    def resume(self, run: str) -> None:
-        """Queue a run that was stopped; it goes on from its checkpoint."""
-
-    def stop(self, run: str, reason: str = "") -> None:
-        """Ask the run to save and end."""
-
-    def inventory(self, cluster: Cluster) -> Inventory | None:
-        """The devices that there are."""
 
 
 class Driver:
@@ -74,6 +61,8 @@ class Driver:
         waves = math.ceil(self.question.settings.seeds / self._slots)
         speed = Speed(self.question, self.steps, past, waves)
         self.watch = Watch(self.question.window, speed, clock)
+        self.chooser = Chooser(self.question, self.steps, self.watch)
+        self.sender = Sender(self.question, self.steps, self.journal, self.pool, sweep)
         self._rows: dict[str, Run] = {}
         self._attempt = self.journal.run(sweep).attempt
 
@@ -94,23 +83,38 @@ class Driver:
 
     def pick_up(self) -> None:
         """What an earlier driver's end, or somebody's hand, has stopped half way goes on."""
-        sent = {s.run: s for trial in self.state.open() for s in trial.sent.values()}
-        for run in rows(self.journal, sent):
+        for run in rows(self.journal, self._awaited()):
             if run.status is Status.STOPPED and not outcome.paused(self.journal, run):
                 self.pool.resume(run.id)
 
     # ── what is over ──
 
     def _settle(self) -> None:
-        wanted = {sent.run for trial in self.state.open() for sent in trial.sent.values()}
+        wanted = self._awaited()
         self._rows |= {run.id: run for run in rows(self.journal, wanted)}
         for run in wanted - self._rows.keys():
             self._rows[run] = outcome.gone(run)
+        for key, trunk in self.state.trunks.items():
+            if trunk.ready is None and self._rows[trunk.run].status.over:
+                self._trunked(key, self._rows[trunk.run])
         for trial in self.state.open():
             there = [sent for sent in trial.sent.values() if sent.rung == trial.rung]
             whole = len(there) == self.question.settings.seeds
             if whole and all(self._rows[sent.run].status.over for sent in there):
                 self._result(trial)
+
+    def _awaited(self) -> set[str]:
+        """Runs of which something is awaited."""
+        trunks = {trunk.run for trunk in self.state.trunks.values() if trunk.ready is None}
+        return trunks | {sent.run for trial in self.state.open() for sent in trial.sent.values()}
+
+    def _trunked(self, key: str, run: Run) -> None:
+        """Trials fork from it now, or go alone."""
+        known = [*self.journal.events(run.id)] if run.attempt else []
+        ready = run.attempt > 0 and outcome.paused(self.journal, run)
+        if ready:
+            self.journal.update(run.id, reason=f"the trunk of trials of {self.sweep}")
+        self._say("trunked", key=key, ready=ready, seconds=outcome.held(known, run.devices))
 
     def _result(self, trial: Trial) -> None:
         """What its runs come to, for all to read."""
@@ -154,67 +158,38 @@ class Driver:
             for nth in range(self.question.settings.seeds):
                 sent = trial.sent.get(nth)
                 if room > 0 and (sent is None or sent.rung < trial.rung):
-                    self._launch(trial, nth)
-                    room -= 1
-        while room > 0 and (more := self._next()) is not None:
+                    room -= self._launch(trial, nth)
+        while room > 0 and self._idle() < WAITING and (more := self._next()) is not None:
             for nth in range(min(room, self.question.settings.seeds)):
-                self._launch(more, nth)
-                room -= 1
+                room -= self._launch(more, nth)
 
     def _flying(self) -> int:
         """Runs that were sent and are not over."""
-        sent = [
-            s for trial in self.state.open() for s in trial.sent.values() if s.rung == trial.rung
-        ]
-        return sum(not self._rows[s.run].status.over for s in sent if s.run in self._rows) + sum(
-            s.run not in self._rows for s in sent
-        )
+        sent = [s.run for t in self.state.open() for s in t.sent.values() if s.rung == t.rung]
+        sent += [trunk.run for trunk in self.state.trunks.values() if trunk.ready is None]
+        return sum(run not in self._rows or not self._rows[run].status.over for run in sent)
+
+    def _idle(self) -> int:
+        """Trials that wait for their trunks."""
+        return sum(not trial.sent for trial in self.state.open())
 
     def _next(self) -> Trial | None:
         """The trial that goes on, or begins; none when there is none or nothing more fits."""
-        state, eta = self.state, self.question.settings.eta
-        best = promoted(state, len(self.steps), eta) if self.top else None
-        if best and self._fits(best, best.rung + 1):
-            return self._rise(best, best.rung + 1)
-        if (not best or not self.watch.window) and (begun := self._begun()) is not None:
-            return begun
-        return self._last()
-
-    def _begun(self) -> Trial | None:
-        """A new trial."""
-        number = len(self.state.trials)
-        if number >= self.question.trials + self.state.more or not self._fits(None, 0):
-            return None
-        values = proposed(self.question, self.state, number, self.top)
-        if values is None:
-            return None
-        self._say("trial", number=number, values=values, name=label(self.question, values))
-        return self.state.trials[number]
-
-    def _last(self) -> Trial | None:
-        """When nothing else goes: the best so far is trained to the end, unless one was."""
-        finalist = any(trial.rung == self.top for trial in self.state.open())
-        if self.top == 0 or finalist or self.state.whole(self.top):
-            return None
-        if self.state.open() and not self.watch.window:
-            return None  # they may be better, and there is time
-        best = furthest(self.state, len(self.steps))
-        return self._rise(best, self.top) if best else None
-
-    def _rise(self, trial: Trial, rung: int) -> Trial:
-        self._say("rung", number=trial.number, rung=rung)
-        return trial
-
-    def _fits(self, trial: Trial | None, rung: int) -> bool:
-        if not self.watch.window:
-            return True
-        return self.watch.room(self.state, trial, rung, self.spent(promised=True))
+        move = self.chooser.next(self.state, self.spent(promised=True))
+        if isinstance(move, Rise):
+            self._say("rung", number=move.number, rung=move.rung)
+        elif isinstance(move, Begin):
+            name = label(self.question, move.values)
+            lineage = {"rung": move.rung, "parent": move.parent, "place": move.place}
+            self._say("trial", number=move.number, values=move.values, name=name, **lineage)
+        return self.state.trials[move.number] if move else None
 
     def spent(self, promised: bool = False) -> float:
         """Device-seconds of all runs so far; with what those under way have still to spend."""
         if self.question.window.device_seconds is None:
             return 0.0
         done = sum(t.result.seconds for t in self.state.trials.values() if t.result)
+        done += sum(trunk.seconds for trunk in self.state.trunks.values())
         now = self.clock()
         for trial in self.state.open():
             for sent in trial.sent.values():
@@ -226,39 +201,29 @@ class Driver:
                 done += max(ran, run.devices * leg) if promised else ran
         return done
 
-    def _launch(self, trial: Trial, nth: int) -> None:
-        """One run of the trial is under way, or known to be answered; then it is written down."""
-        until, sent = self.steps[trial.rung], trial.sent.get(nth)
-        mark = Mark(self.sweep, trial.number, nth)
-        if sent is None:
-            run, known = self._asked(planned(self.question, trial.values, mark), until)
+    def _launch(self, trial: Trial, nth: int) -> int:
+        """A run of the trial is under way, or known to be answered, or its trunk is; then that is
+        written down. How many runs were sent."""
+        until, before = self.steps[trial.rung], trial.sent.get(nth)
+        if before is not None:
+            sent = Sending(self.sender.onward(before.run, until), before.known, before.begin)
         else:
-            run, known = self._resumed(sent.run, until), sent.known
-        self._rows[run.id] = run
-        fields = {"run": run.id, "rung": trial.rung, "until": until, "known": known}
-        self._say("sent", number=trial.number, seed=nth, **fields)
+            found = self.sender.first(trial, nth, until, self.state)
+            if isinstance(found, Stump):
+                return self._planted(found)
+            sent = found
+        self._rows[sent.run.id] = sent.run
+        fields = {"run": sent.run.id, "rung": trial.rung, "until": until}
+        more = {"known": sent.known, "begin": sent.begin}
+        self._say("sent", number=trial.number, seed=nth, **fields, **more)
+        return 1
 
-    def _asked(self, whole: Plan, until: int | None) -> tuple[Run, bool]:
-        """A run of that plan: one that answered it, ours from before a crash, or a new one."""
-        if (known := self.journal.answer(whole.signature)) and known.status is Status.SUCCEEDED:
-            return known, known.tags.get("sweep") != self.sweep
-        made = paused(whole, until)
-        ours = "signature=? AND tags LIKE ? AND status<>'FAILED'"
-        mine = self.journal.runs(ours, [made.signature, f'%"sweep": "{self.sweep}"%'], limit=1)
-        if mine:
-            return mine[0], False
-        return self.pool.submit(made, again=until is not None)
-
-    def _resumed(self, run: str, until: int | None) -> Run:
-        """The run, going on to its next pause; unless it has ended for good, or goes on already."""
-        row = self.journal.run(run)
-        made = self.journal.plan(run)
-        if row.status is not Status.SUCCEEDED and row.status.over:
-            if made.until != until:
-                made = paused(made, until)
-                self.journal.amend(run, made)
-            self.pool.resume(run)
-        return self.journal.run(run)
+    def _planted(self, stump: Stump) -> int:
+        if stump.run is None:
+            return 0
+        self._rows[stump.run.id] = stump.run
+        self._say("trunk", key=stump.key, run=stump.run.id, step=stump.step)
+        return 1
 
     # ── the end ──
 
@@ -295,8 +260,9 @@ class Driver:
             time.sleep(GLANCE)
 
     def _ours(self) -> list[str]:
-        open_ = {s.run for t in self.state.open() for s in t.sent.values() if not s.known}
-        return [run.id for run in rows(self.journal, open_) if not run.status.over]
+        known = {s.run for t in self.state.open() for s in t.sent.values() if s.known}
+        ours = self._awaited() - known
+        return [run.id for run in rows(self.journal, ours) if not run.status.over]
 
     def _say(self, kind: str, **data: Any) -> None:
         """Append to the sweep's events, and only then count it."""
@@ -323,5 +289,7 @@ def slots(question: Question, pool: Hand, ahead: bool = True) -> int:
     need = made.devices * (1 if made.cluster.device == "cuda" else made.cluster.threads or 1)
     fits = max(1, have // need)
     asked = question.settings.concurrent or fits
-    guided = question.settings.name in ("tpe", "asha") or question.window
+    if question.settings.fuse:
+        return MOST * min(asked, fits)
+    guided = question.settings.name in ("tpe", *PAUSING) or question.window
     return min(asked, fits) if not ahead else asked if guided or asked < fits else 2 * asked

@@ -16,6 +16,7 @@ from turnaround.ledger import settle
 from turnaround.spec import Event, Status
 
 STARTS = ("place", "spawn", "import", "rendezvous", "build", "recover")  # rows of the ledger
+TOGETHER = "together"  # the tag of runs that were trained as one: how many
 _RANK = (Status.FAILED, Status.STOPPED, Status.SUCCEEDED)  # what a trial is when one of its runs is
 
 
@@ -46,7 +47,7 @@ def of(journal: Journal, run: Run, score: str, rises: bool, until: int | None) -
     )
     if paused and run.status in (Status.STOPPED, Status.SUCCEEDED):
         end = _judged(run, score, best, min(steps, until or steps), _held(journal, run, known))
-        spent = settle(known, run.ended or run.submitted, run.devices).device_seconds
+        spent = settle(known, run.ended or run.submitted, devices(run)).device_seconds
         return replace(end, starting=sum(spent.get(row, 0.0) for row in STARTS))
     reason = run.reason or str(run.status).lower()
     return End(run.status, None, reason, steps, _held(journal, run, known))
@@ -115,7 +116,18 @@ def gone(run: str) -> Run:
     return Run(id=run, reason="the run was removed", **fields)
 
 
-def held(events: Iterable[Event], devices: int) -> float:
+def devices(run: Run) -> float:
+    """That it had to itself: of runs that are trained as one, each has a share."""
+    return run.devices / int(run.tags.get(TOGETHER, 1))
+
+
+def gain(events: Iterable[Event]) -> float:
+    """How many times as long its steps would have taken by itself, as its gate measured."""
+    told = (event.data.get("gain") for event in events if event.kind == "worker")
+    return next((float(found) for found in told if found), 1.0)
+
+
+def held(events: Iterable[Event], devices: float) -> float:
     """Device-seconds, from the starts of attempts to their ends."""
     total, since = 0.0, None
     for event in events:
@@ -139,5 +151,5 @@ def _judged(run: Run, score: str, found: float | None, steps: int, seconds: floa
 
 def _held(journal: Journal, run: Run, events: Sequence[Event] | None = None) -> float:
     if run.attempt == 1 and run.started and run.ended:
-        return run.devices * (run.ended - run.started)
-    return held(events if events is not None else journal.events(run.id), run.devices)
+        return devices(run) * (run.ended - run.started)
+    return held(events if events is not None else journal.events(run.id), devices(run))

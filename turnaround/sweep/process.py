@@ -21,17 +21,22 @@ from typing import Any
 import psutil
 
 from turnaround.errors import LaunchError, TurnaroundError
+from turnaround.fusible import MOST
 from turnaround.journal import Journal
 from turnaround.launch import facts
 from turnaround.launch.pool import Pool
 from turnaround.pool.places import read_record
 from turnaround.spec import Status
 from turnaround.sweep import pages, report
-from turnaround.sweep.drive import GLANCE, Driver
-from turnaround.sweep.start import lock
+from turnaround.sweep.bundle import Bundles
+from turnaround.sweep.drive import GLANCE, Driver, slots
+from turnaround.sweep.question import read
+from turnaround.sweep.send import Hand
+from turnaround.sweep.start import kept, lock, wake
 
 log = logging.getLogger(__name__)
 TEND = 2.0  # seconds between looks for the pool
+LOOK = 1.0  # seconds between looks at the clock, before a window begins
 
 
 def drive(home: Path, sweep: str) -> None:
@@ -46,16 +51,40 @@ def drive(home: Path, sweep: str) -> None:
     me = f"{os.getpid()}:{psutil.Process().create_time()}"
     attempt = journal.run(sweep).attempt + 1
     fresh: dict[str, Any] = {
+        "attempt": attempt,
         "owner": me,
         "ended": None,
         "exit_code": None,
         "recorded": not journal.run(sweep).tracking,
     }
-    journal.mark(sweep, Status.RUNNING, attempt=attempt, **fresh)
+    with kept(journal, sweep):
+        if _awaited(journal, sweep, fresh, stopping):
+            _driven(home, sweep, fresh, stopping)
+
+
+def _awaited(journal: Journal, sweep: str, fresh: dict[str, Any], stopping: list[int]) -> bool:
+    """Its window has begun; False when it was stopped before that."""
+    begin = read(journal.folder(sweep)).window.begin
+    if begin is None or begin <= time.time():
+        return True
+    then = time.strftime("%a %H:%M", time.localtime(begin))
+    journal.mark(sweep, Status.QUEUED, f"it begins on {then}", **fresh)
+    while time.time() < begin:  # by the clock on the wall, as the machine may sleep
+        if stopping:
+            ended = {"attempt": fresh["attempt"], "exit_code": 75}
+            journal.mark(sweep, Status.STOPPED, "stopped by its user before it began", **ended)
+            return False
+        time.sleep(min(LOOK, max(begin - time.time(), 0.0)))
+    return True
+
+
+def _driven(home: Path, sweep: str, fresh: dict[str, Any], stopping: list[int]) -> None:
+    journal, attempt = Journal(home), fresh["attempt"]
+    journal.mark(sweep, Status.RUNNING, **fresh)
     try:
         pool = Pool(home)
         _tended(pool, revive=True)
-        driver = Driver(home, sweep, pool)
+        driver = Driver(home, sweep, _hand(pool, sweep))
         driver.pick_up()
         status, why = _carry(driver, lambda: _tended(pool), stopping)
         driver.end(status, why)
@@ -65,6 +94,19 @@ def drive(home: Path, sweep: str) -> None:
         said = error.message if isinstance(error, TurnaroundError) else repr(error)
         reason = f"its driver failed: {said}"
         journal.mark(sweep, Status.FAILED, reason, exit_code=3, attempt=attempt)
+
+
+def _hand(pool: Pool, sweep: str) -> Hand:
+    """Who carries trials out: the pool, or who lays them together for it."""
+    question = read(pool.journal.folder(sweep))
+    if question.settings.fuse and len(pool.machines()) > 1:
+        log.warning("trials go one by one: bundles lie where the runs' folders are")
+        return pool
+    if not question.settings.fuse:
+        return pool
+    bundles = Bundles(pool, sweep, slots(question, pool, ahead=False) // MOST)
+    bundles.begin()
+    return bundles
 
 
 def _report(driver: Driver) -> None:
@@ -111,10 +153,15 @@ def main() -> None:
     """The driver's process."""
     parser = argparse.ArgumentParser(prog="python -m turnaround.sweep.process")
     parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--sweep", required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--sweep")
+    what.add_argument("--due", action="store_true", help="those that a reboot has ended")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    drive(asked.home, asked.sweep)
+    if asked.due:
+        wake(asked.home)
+    else:
+        drive(asked.home, asked.sweep)
 
 
 if __name__ == "__main__":

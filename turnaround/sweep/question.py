@@ -25,6 +25,7 @@ from turnaround import config, plan
 from turnaround.config import Axis, Config
 from turnaround.config.check import Misfit, fit
 from turnaround.errors import ConfigError, PlanError
+from turnaround.fusible import apart
 from turnaround.launch import facts
 from turnaround.launch.base import frozen
 from turnaround.launch.pool import Pool
@@ -33,10 +34,12 @@ from turnaround.signature import signature
 from turnaround.spec import Amount, Cluster, Count, Inventory, Place, Plan, Seed, from_dict, to_dict
 
 _Where = tuple[Path, Inventory]  # the project, and the devices
+_ALONE = "leave it out"
 USUAL = 20  # trials, when nobody says how many
 BEHIND = -10  # priority of trials: a run that somebody waits for goes first
 MOST_STEMS = 256  # combinations of files: 0.1 s each to compose
 _DATA = ("data.path", "data.train", "data.valid", "data.test")  # what the facts depend on
+MOVING = ("optim.lr", "optim.weight_decay", "optim.momentum", "optim.clip")  # between generations
 _IDLE = ("name", "tags", "cluster", "tracking", "checkpoint")  # they make no other question
 
 
@@ -44,14 +47,17 @@ _IDLE = ("name", "tags", "cluster", "tracking", "checkpoint")  # they make no ot
 class Settings:
     """The words `sweep=…` and `sweep.…=…`."""
 
-    name: Literal["grid", "random", "tpe", "asha"] = "grid"
-    trials: Count | None = None  # settings to try; none: the whole grid, or 20
+    name: Literal["grid", "random", "tpe", "asha", "hyperband", "pbt"] = "grid"
+    trials: Count | None = None  # settings to try, of pbt members; none: the whole grid, or 20
     concurrent: Count | None = None  # runs at a time; none: as many as there are devices for
     seeds: Count = 1  # runs of each trial, whose scores are averaged
     seed: Seed = 0  # of the search itself
-    sampler: Literal["random", "tpe"] = "tpe"  # asha: who proposes settings
-    eta: Annotated[int, Ge(2)] = 3  # asha: one in so many goes on to the next rung
-    rungs: Annotated[int, Ge(2)] | None = None  # asha; none: as many as there are evaluations for
+    fuse: bool = False  # trials of one shape are trained as one, where that is faster
+    sampler: Literal["random", "tpe"] = "tpe"  # asha, hyperband: who proposes settings
+    eta: Annotated[int, Ge(2)] = 3  # asha, hyperband: one in so many goes on to the next rung
+    like: str | None = None  # an earlier sweep, from whose trials tpe learns
+    share: bool = True  # grid, random: steps that trials have in common are trained once
+    rungs: Annotated[int, Ge(2)] | None = None  # none: as many as there are evaluations for
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class Window:
 
     end: float | None = None  # seconds since the epoch
     device_seconds: Amount | None = None
+    begin: float | None = None  # seconds since the epoch; none: at once
 
     def __bool__(self) -> bool:
         return self.end is not None or self.device_seconds is not None
@@ -75,6 +82,14 @@ class Stem:
 
 
 @dataclass(frozen=True)
+class Prior:
+    """Settings that another sweep has tried, and what came of them."""
+
+    values: dict[str, Any]
+    score: float
+
+
+@dataclass(frozen=True)
 class Question:
     """A sweep, as it was asked."""
 
@@ -86,6 +101,7 @@ class Question:
     stems: list[Stem]
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    prior: list[Prior] = field(default_factory=list)
 
     @property
     def size(self) -> float:
@@ -98,7 +114,8 @@ class Question:
         """How many of them are to be tried; infinite when the window alone decides."""
         if self.settings.name == "grid":
             return self.size
-        asked = self.settings.trials or (math.inf if self.window else USUAL)
+        endless = self.window and self.settings.name != "pbt"
+        asked = self.settings.trials or (math.inf if endless else USUAL)
         return min(asked, self.size)
 
     @property
@@ -266,6 +283,14 @@ def _check_axes(axes: list[Axis], asked: Settings, words: list[str]) -> None:
     if asked.name == "grid" and asked.trials:
         message = f"sweep.trials={asked.trials} with sweep=grid, which tries the whole grid"
         raise ConfigError(message, "sweep=random tries some of it")
+    guided = asked.name == "tpe" or (asked.name in ("asha", "hyperband") and asked.sampler == "tpe")
+    if asked.like and not guided:
+        message = f"sweep.like={asked.like}, but nothing of sweep={asked.name} goes by scores"
+        raise ConfigError(message, "sweep=tpe, or sweep=asha")
+    fixed = [key for key in keys if key not in MOVING]
+    if fixed and asked.name == "pbt":
+        message = f"{fixed[0]} cannot change while a model is trained, and sweep=pbt changes it"
+        raise ConfigError(message, f"sweep=asha, or only {', '.join(MOVING)}")
     if asked.seeds > 1 and "seed" in keys:
         message = f"seed takes several values, and sweep.seeds={asked.seeds} repeats over seeds"
         raise ConfigError(message, "one of them")
@@ -279,7 +304,9 @@ def _check_axes(axes: list[Axis], asked: Settings, words: list[str]) -> None:
 def _check(question: Question) -> None:
     """All that a plan can refuse is refused now, and no two values ask the same."""
     some = first(question)
-    planned(question, some, Mark("sweep", 0))
+    made = planned(question, some, Mark("sweep", 0))
+    if question.settings.fuse:
+        _check_fused(question, made)
     for axis in question.axes:
         others = axis.values if axis.listed else [int(axis.high) if axis.integer else axis.high]
         asked: dict[str, Any] = {}
@@ -291,6 +318,19 @@ def _check(question: Question) -> None:
                 message = f"{shown} and {before} are the same question"
                 raise ConfigError(message, "leave one of them out")
             asked[made.signature] = value
+
+
+def _check_fused(question: Question, made: Plan) -> None:
+    """What the recipe promises, it says in its file; what torch can do is seen when it is done."""
+    if why := apart(made):
+        raise ConfigError(f"sweep.fuse=true, but trials with {why} are trained one by one", _ALONE)
+    for stem in question.stems:
+        file = stem.config.recipe_file
+        if not re.search(r"^ +fusible(: \w+)? = True", file.read_text(), re.MULTILINE):
+            message = f"sweep.fuse=true, but recipe {stem.config.recipe.name} does not allow it"
+            raise ConfigError(
+                message, "fusible = True in its class, if it keeps what that promises"
+            )
 
 
 # ── planning ──

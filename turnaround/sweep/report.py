@@ -12,7 +12,7 @@ import shlex
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from turnaround.journal import Journal, Run
 from turnaround.ledger import settle
@@ -38,6 +38,7 @@ class Line:
     test: dict[str, float] = field(default_factory=dict)
     spread: list[float] = field(default_factory=list)  # scores of its seeds
     command: str = ""
+    lineage: str = ""  # what it was called, and until which step, where its settings changed
     curve: list[tuple[int, float]] = field(default_factory=list)  # of its first seed
     ended: float = 0.0  # seconds since the epoch
 
@@ -104,8 +105,10 @@ def made(journal: Journal, sweep: str, importance: bool = False) -> Report:
     events = list(journal.events(sweep))
     for event in events:
         state.add(event)
-    top = len(ladder(question)) - 1
+    steps = ladder(question)
+    top = len(steps) - 1
     lines = [_line(journal, question, trial, top) for trial in state.trials.values()]
+    lines = [replace(n, lineage=_lineage(state, state.trials[n.number], steps)) for n in lines]
     lines.sort(key=lambda line: (line.status != "trained", state.badness(line.score), line.number))
     sent = [each for trial in state.trials.values() for each in trial.sent.values()]
     return Report(
@@ -120,7 +123,7 @@ def made(journal: Journal, sweep: str, importance: bool = False) -> Report:
         lines=lines,
         total=question.trials + state.more,
         known=sum(each.known for each in sent),
-        device_seconds=_spent(journal, {each.run for each in sent if not each.known}),
+        device_seconds=_spent(journal, _ours(state)),
         alone=_alone(journal, state, top),
         importance=search.importance(question, state, top) if importance else {},
     )
@@ -132,7 +135,7 @@ def _line(journal: Journal, question: Question, trial: Trial, top: int) -> Line:
     result = trial.result
     curve: list[tuple[int, float]] = []
     if runs and runs[0] in found:
-        curve = outcome.curve(journal.events(runs[0]), question.score)
+        curve = _curve(journal, runs[0], question.score)
     return Line(
         number=trial.number,
         name=trial.name,
@@ -148,6 +151,31 @@ def _line(journal: Journal, question: Question, trial: Trial, top: int) -> Line:
         curve=curve,
         ended=result.ended if result else 0.0,
     )
+
+
+def _lineage(state: State, trial: Trial, steps: list[int | None]) -> str:
+    """`lr=0.1 to step 30, lr=0.125 to step 60, then lr=0.1`; "" when nothing changed."""
+    words, one = [f"then {trial.name}"], trial
+    while one.parent is not None:
+        until, one = steps[one.first - 1], state.trials[one.parent]
+        words.insert(0, f"{one.name} to step {until}")
+    return ", ".join(words) if len(words) > 1 else ""
+
+
+def _curve(journal: Journal, run: str, score: str) -> list[tuple[int, float]]:
+    """Its points, after those of the run that it was forked from."""
+    source, _, step = (journal.plan(run).fork or "").partition("@")
+    there = bool(source) and (journal.folder(source) / "plan.json").exists()
+    before = _curve(journal, source, score) if there else []
+    before = [point for point in before if point[0] <= int(step)]
+    return before + outcome.curve(journal.events(run), score)
+
+
+def _ours(state: State) -> set[str]:
+    """Runs that were made for this sweep."""
+    sent = [each for trial in state.trials.values() for each in trial.sent.values()]
+    trunks = {trunk.run for trunk in state.trunks.values()}
+    return trunks | {each.run for each in sent if not each.known}
 
 
 def _status(trial: Trial, top: int) -> str:
@@ -179,7 +207,7 @@ def _spent(journal: Journal, runs: set[str]) -> dict[str, float]:
     total: defaultdict[str, float] = defaultdict(float)
     for run in runs:
         for found in journal.runs("id=?", [run]):
-            account = settle(journal.events(run), time.time(), found.devices)
+            account = settle(journal.events(run), time.time(), outcome.devices(found))
             for row, seconds in account.device_seconds.items():
                 total[row] += seconds
     return dict(sorted(total.items(), key=lambda item: -item[1]))
@@ -196,11 +224,22 @@ def _alone(journal: Journal, state: State, top: int) -> float | None:
 
 
 def _unbroken(journal: Journal, run: str) -> float:
+    """Of that run and those that it was forked from."""
+    source, _, step = (journal.plan(run).fork or "").partition("@")
+    if not source or not journal.runs("id=?", [source]):
+        return _once(journal, run)
+    saved = [e.data["step"] for e in journal.events(source) if e.kind == "checkpoint"]
+    share: float = int(step) / max([*saved, int(step)])  # it may have gone on itself
+    return share * _unbroken(journal, source) + _once(journal, run)
+
+
+def _once(journal: Journal, run: str) -> float:
     found = journal.runs("id=?", [run])
-    account = settle(journal.events(run), time.time(), found[0].devices if found else 1)
+    known = [*journal.events(run)]
+    account = settle(known, time.time(), outcome.devices(found[0]) if found else 1)
     later = [page.device_seconds for number, page in account.attempts.items() if number > 1]
     again = sum(page.get(row, 0.0) for page in later for row in outcome.STARTS)
-    return sum(account.device_seconds.values()) - again
+    return (sum(account.device_seconds.values()) - again) * outcome.gain(known)
 
 
 def told(report: Report) -> Iterator[tuple[str, str]]:
@@ -210,7 +249,10 @@ def told(report: Report) -> Iterator[tuple[str, str]]:
         scores = {f"valid/{report.score}": line.score, **line.test}
         yield "winner", f"trial {line.number}: {line.name or 'as asked'}"
         yield "scores", "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
-        yield "run it", line.command
+        if line.lineage:
+            yield "settings", line.lineage
+        else:
+            yield "run it", line.command
     if report.importance:
         shares = (f"{key} {share:.0%}" for key, share in report.importance.items())
         yield "matters", "  ".join(shares)

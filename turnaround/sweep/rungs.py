@@ -1,39 +1,58 @@
-"""Successive halving without waiting: how far trials train before the best of them go on.
+"""Rungs: how far trials train before the best of them go on.
 
     steps = ladder(question)                 # [100, 300, None]: the last rung is the whole budget
-    promoted(state, steps, eta=3)            # a trial that is worth its next rung, or none
+    next(promoted(state, len(steps), eta=3)) # a trial that is worth its next rung
 
-Asynchronous successive halving (Li et al., 2020, algorithm 2). A trial that is not promoted pauses
+Asynchronous successive halving (Li et al., 2020, algorithm 2), alone or in Hyperband's brackets.
+A trial that is not promoted pauses
 with its checkpoint, and goes on from there: nothing is trained twice.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable, Iterator
 
 from turnaround.errors import PlanError
 from turnaround.spec import Budget, Evaluate
 from turnaround.sweep.question import Question
 from turnaround.sweep.state import State, Trial
 
+PAUSING = ("asha", "hyperband", "pbt")  # trials pause at rungs
 TENTHS = 10  # evaluations in a budget when nobody says how many
 
 
 def ladder(question: Question) -> list[int | None]:
     """The step at which each rung ends; none: the end of the budget."""
     asked = question.settings
-    if asked.name != "asha":
+    if asked.name not in PAUSING:
         return [None]
     config = question.stems[0].config
     looks = evaluations(config.budget, config.evaluate, config.data.batch)
+    if asked.name == "pbt":
+        return _even(looks, asked.rungs or TENTHS)
     count = asked.rungs or 1 + int(math.log(max(len(looks), 1), asked.eta) + 1e-9)
     shares = [asked.eta**-k for k in range(count - 1, 0, -1)]
     found = [min(looks, key=lambda step: abs(step - share * looks[-1])) for share in shares]
     below: list[int | None] = [step for step in dict.fromkeys(found) if step < looks[-1]]
     if not below or (asked.rungs and len(below) < asked.rungs - 1):
-        message = f"{len(looks)} evaluations in the budget are too few for rungs of sweep=asha"
+        message = (
+            f"{len(looks)} evaluations in the budget are too few for rungs of sweep={asked.name}"
+        )
         raise PlanError(message, f"evaluate.every={max(1, looks[-1] // 9)}, or sweep=tpe")
     return [*below, None]
+
+
+def _even(looks: list[int], count: int) -> list[int | None]:
+    """So many legs of the same length, or as many as there are evaluations."""
+    count = min(count, len(looks))
+    if count < 2:
+        message = f"{len(looks)} evaluations in the budget are too few for generations of sweep=pbt"
+        raise PlanError(message, f"evaluate.every={max(1, looks[-1] // 10)}, or sweep=tpe")
+    shares = [looks[-1] * k / count for k in range(1, count)]
+    found = dict.fromkeys(min(looks, key=lambda step: abs(step - share)) for share in shares)
+    return [*(step for step in found if step < looks[-1]), None]
 
 
 def evaluations(budget: Budget, evaluate: Evaluate, batch: int) -> list[int]:
@@ -41,30 +60,65 @@ def evaluations(budget: Budget, evaluate: Evaluate, batch: int) -> list[int]:
     limits = [budget.steps, math.ceil(budget.examples / batch) if budget.examples else None]
     steps = min((limit for limit in limits if limit), default=None)
     if steps is None:
-        message = "sweep=asha divides the budget among rungs, and a budget of time alone has none"
+        message = "a budget of time alone has no steps to divide among rungs"
         raise PlanError(message, "budget.steps=… or budget.examples=…")
     if evaluate.every:
         return [*range(evaluate.every, steps, evaluate.every), steps]
     return sorted({math.ceil(steps * tenth / TENTHS) for tenth in range(1, TENTHS + 1)})
 
 
-def promoted(state: State, rungs: int, eta: int) -> Trial | None:
-    """A trial among the best 1/eta of its rung that is still there; of the highest such rung."""
+def promoted(state: State, rungs: int, eta: int) -> Iterator[Trial]:
+    """Trials among the best 1/eta of their rung that are still there; of the highest rung first.
+
+    Those that began on the same rung are a bracket, and compete with one another only.
+    """
     for rung in range(rungs - 2, -1, -1):
-        there = [trial for trial in state.trials.values() if rung in trial.results]
-        scored = sorted(there, key=lambda trial: state.badness(trial.results[rung].score))
-        for trial in scored[: len(there) // eta]:
-            if waits(trial, rung):
-                return trial
-    return None
+        for count, ranked in state.brackets(rung):
+            some = itertools.islice(ranked, count // eta)
+            yield from (trial for trial in some if waits(trial, rung))
 
 
-def furthest(state: State, rungs: int) -> Trial | None:
-    """The best trial of the highest rung that any has reached and is waiting on."""
+def bracket(number: int, rungs: int, eta: int) -> int:
+    """The rung on which that trial of `sweep=hyperband` begins.
+
+    Each bracket gets about the same steps (Li et al., 2018, algorithm 1): one that begins `b` rungs
+    higher has so many times fewer trials. They take turns, so that all are there from early on.
+    """
+    weights = [math.ceil(rungs / (rungs - b) * eta ** (rungs - 1 - b)) for b in range(rungs)]
+    total, had = sum(weights), [0] * rungs
+    for n in range(number % total + 1):
+        behind = [weights[b] * (n + 1) / total - had[b] for b in range(rungs)]
+        turn = max(range(rungs), key=behind.__getitem__)
+        had[turn] += 1
+    return turn
+
+
+def waiting(state: State, rungs: int) -> Iterator[Trial]:
+    """Trials that could go on: those of the highest rung first, of one rung the best."""
     for rung in range(rungs - 2, -1, -1):
-        if there := state.ranked(trial for trial in state.trials.values() if waits(trial, rung)):
-            return there[0]
-    return None
+        yield from (trial for trial in state.at(rung) if waits(trial, rung))
+
+
+def spared(state: State, rungs: int) -> Iterator[Trial]:
+    """The same by their places: the best of each rung, of higher ones first, then the second …"""
+    boards = [[(trial, rung) for trial in state.at(rung)] for rung in range(rungs - 2, -1, -1)]
+    for places in itertools.zip_longest(*boards):
+        yield from (there[0] for there in places if there and waits(*there))
+
+
+def ahead(state: State, trials: Iterable[Trial]) -> Trial | None:
+    """Whoever beats the others where they had come as far; of the furthest on, if in doubt."""
+    found: Trial | None = None
+    for trial in sorted(trials, key=lambda each: (-each.rung, each.number)):
+        if found is None or _badness(state, trial, trial.rung) < _badness(state, found, trial.rung):
+            found = trial
+    return found
+
+
+def _badness(state: State, trial: Trial, rung: int) -> float:
+    """Of its score there, or where it was first judged after that."""
+    there = min((each for each in trial.results if each >= rung), default=rung)
+    return state.badness(trial.results[there].score)
 
 
 def waits(trial: Trial, rung: int) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from turnaround.config import Axis
 from turnaround.signature import canonical
 from turnaround.spec import Status
-from turnaround.sweep.question import Question
+from turnaround.sweep.question import Prior, Question
 from turnaround.sweep.state import State, Trial
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def proposed(question: Question, state: State, number: int, top: int) -> dict[st
         return point(axes, number)
     finite = math.isfinite(question.size)  # elsewhere the same settings do not come twice
     tried = {canonical(trial.values) for trial in state.trials.values()} if finite else set()
-    guided = (asked.sampler if asked.name == "asha" else asked.name) == "tpe"
+    guided = (asked.sampler if asked.name in ("asha", "hyperband") else asked.name) == "tpe"
     for attempt in range(DRAWS):
         seed = f"{asked.seed}/{number}/{attempt}"
-        if guided and len(state.trials) >= STARTUP:
+        if guided and len(state.trials) + len(question.prior) >= STARTUP:
             values = suggested(question, state, seed, top)
         else:
             values = drawn(axes, random.Random(seed))
@@ -103,7 +103,7 @@ def importance(question: Question, state: State, top: int) -> dict[str, float]:
     """How much of the scores' variance each setting explains (fANOVA, Hutter et al., 2014)."""
     import optuna
 
-    study = told(question, state, top)
+    study = told(question, state, top, prior=False)
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if len(done) < 4 or len({trial.value for trial in done}) < 2:
         return {}
@@ -111,7 +111,7 @@ def importance(question: Question, state: State, top: int) -> dict[str, float]:
     return {str(key): float(share) for key, share in found.items()}
 
 
-def told(question: Question, state: State, top: int) -> Any:
+def told(question: Question, state: State, top: int, prior: bool = True) -> Any:
     """An Optuna study that knows every trial; those without a score count as the worst seen."""
     import optuna
 
@@ -123,7 +123,16 @@ def told(question: Question, state: State, top: int) -> Any:
     study.add_trials(
         [_frozen(question, trial, kinds, worst, top) for trial in state.trials.values()]
     )
+    study.add_trials([_before(question, one, kinds) for one in question.prior if prior])
     return study
+
+
+def _before(question: Question, one: Prior, kinds: dict[str, BaseDistribution]) -> FrozenTrial:
+    """A trial of an earlier sweep."""
+    from optuna.trial import create_trial
+
+    params = {axis.key: _forth(axis, one.values[axis.key]) for axis in question.axes}
+    return create_trial(params=params, distributions=kinds, value=one.score)
 
 
 def _frozen(

@@ -2,17 +2,22 @@
 
 is_sweep(journal, run)                     # a sweep is a run with a file of its own
 ensure(journal, run.id)                    # somebody drives it, from now on without us
+wake(home)                                 # after a reboot: those that have a window
 stop(journal, run.id)                      # its runs save and stop, and then it does
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from turnaround.errors import LaunchError
 from turnaround.journal import Journal, Run
@@ -72,6 +77,37 @@ def stop(journal: Journal, sweep: str) -> None:
     if pid := driver(journal, sweep):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def kept(journal: Journal, sweep: str) -> Iterator[None]:
+    """While it is driven there is a mark; where a driver was killed, or the machine went down, the
+    mark stays."""
+    mark = journal.root / "driven" / sweep
+    mark.parent.mkdir(exist_ok=True)
+    mark.touch()
+    yield
+    mark.unlink(missing_ok=True)
+
+
+def wake(root: Path) -> list[str]:
+    """Sweeps with a window whose drivers are gone are driven on, unless they are over; which."""
+    marks = root / "driven"
+    journal, woken = Journal(root), []
+    for sweep in sorted(os.listdir(marks)) if marks.is_dir() else ():
+        found = journal.runs("id=?", [sweep])
+        if not found or found[0].status.over:
+            (marks / sweep).unlink(missing_ok=True)
+        elif driver(journal, sweep) is None and waits(journal, sweep):
+            ensure(journal, sweep)
+            woken.append(sweep)
+    return woken
+
+
+def waits(journal: Journal, sweep: str) -> bool:
+    """It was asked for a time of its own, so that nobody sits in front of it."""
+    asked = json.loads((journal.folder(sweep) / "sweep.json").read_text())
+    return any(value is not None for value in asked["window"].values())
 
 
 def lock(journal: Journal, sweep: str) -> Lock:

@@ -11,9 +11,11 @@ The driver keeps no other memory, so one that was killed is replaced by reading 
 
 from __future__ import annotations
 
+import bisect
+import heapq
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from turnaround.spec import Event, Status
@@ -27,6 +29,17 @@ class Sent:
     rung: int
     until: int | None  # step at which it pauses
     known: bool  # it had answered before it was asked
+    begin: int = 0  # step of the checkpoint that it was forked from
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A run of the steps that several trials have in common."""
+
+    run: str
+    step: int  # at which it pauses
+    ready: bool | None = None  # trials fork from it; false: they go alone; none: it is under way
+    seconds: float = 0.0  # times devices
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,9 @@ class Trial:
     values: dict[str, Any]
     name: str
     rung: int = 0  # that it is on, or has reached
+    first: int = 0  # that it began on
+    parent: int | None = None  # the trial whose checkpoint it began with
+    place: int | None = None  # the trial whose place in the population it took
     sent: dict[int, Sent] = field(default_factory=dict)  # by seed
     results: dict[int, Result] = field(default_factory=dict)  # by rung
 
@@ -70,6 +86,11 @@ class Trial:
         return self.result.score if self.result else None
 
     @property
+    def begin(self) -> int:
+        """Steps that its runs did not do themselves."""
+        return max((sent.begin for sent in self.sent.values()), default=0)
+
+    @property
     def failed(self) -> bool:
         """It ended, and without an answer."""
         return not self.open and self.results[self.rung].status is not Status.SUCCEEDED
@@ -81,6 +102,10 @@ class State:
     def __init__(self, rises: bool) -> None:
         self.rises = rises
         self.trials: dict[int, Trial] = {}
+        self.trunks: dict[str, Trunk] = {}  # by the signature of their plans
+        self.newest: list[tuple[Trial, Result]] = []  # in the order in which they came
+        self._open: dict[int, Trial] = {}  # trials of which a result is awaited
+        self._boards: dict[int, dict[int, list[tuple[float, int]]]] = {}  # by rung and first rung
         self.more = 0  # trials added to those asked for
         self.told = 0  # results so far
 
@@ -89,12 +114,21 @@ class State:
         data = event.data
         match event.kind:
             case "trial":
-                self.trials[data["number"]] = Trial(data["number"], data["values"], data["name"])
+                self._begin(data)
             case "rung":
-                self.trials[data["number"]].rung = data["rung"]
+                trial = self.trials[data["number"]]
+                trial.rung = data["rung"]
+                self._open[trial.number] = trial
             case "sent":
                 fields = (data["run"], data["rung"], data["until"], data["known"])
-                self.trials[data["number"]].sent[data["seed"]] = Sent(*fields)
+                made = Sent(*fields, data.get("begin", 0))
+                self.trials[data["number"]].sent[data["seed"]] = made
+            case "trunk":
+                self.trunks[data["key"]] = Trunk(data["run"], data["step"])
+            case "trunked":
+                trunk = self.trunks[data["key"]]
+                told = {"ready": data["ready"], "seconds": data["seconds"]}
+                self.trunks[data["key"]] = replace(trunk, **told)
             case "result":
                 self._take(data, event.time)
             case "again":
@@ -104,16 +138,31 @@ class State:
 
     def open(self) -> list[Trial]:
         """Trials of which a result is awaited."""
-        return [trial for trial in self.trials.values() if trial.open]
+        return list(self._open.values())
 
     def whole(self, top: int) -> list[Trial]:
         """Trials that were trained to the end and scored, the best first."""
-        return self.ranked(trial for trial in self.trials.values() if top in trial.results)
+        return [trial for trial in self.at(top) if trial.results[top].score is not None]
+
+    def at(self, rung: int) -> Iterator[Trial]:
+        """Trials that have a result on that rung, the best first."""
+        ranked = heapq.merge(*self._boards.get(rung, {}).values())
+        return (self.trials[number] for _, number in ranked)
+
+    def brackets(self, rung: int) -> Iterator[tuple[int, Iterator[Trial]]]:
+        """The same, for trials that began on the same rung, with how many they are."""
+        for _, board in sorted(self._boards.get(rung, {}).items()):
+            yield len(board), (self.trials[number] for _, number in board)
 
     def best(self, top: int) -> Trial | None:
         """The trial to beat: one that was trained to the end, if there is any."""
         scored = self.whole(top) or self.ranked(self.trials.values())
         return scored[0] if scored else None
+
+    def won(self, top: int) -> bool:
+        """Somebody was trained to the end and scored."""
+        best = next(self.at(top), None)
+        return best is not None and best.results[top].score is not None
 
     def ranked(self, trials: Any) -> list[Trial]:
         """Those that have a score, the best first; of equals the earlier one."""
@@ -130,14 +179,34 @@ class State:
             s.run for trial in self.trials.values() for s in trial.sent.values()
         )
 
+    def _begin(self, data: dict[str, Any]) -> None:
+        rung = data.get("rung", 0)
+        lineage = (data.get("parent"), data.get("place"))
+        fields = (data["number"], data["values"], data["name"], rung, rung)
+        trial = Trial(*fields, *lineage)
+        self.trials[trial.number] = self._open[trial.number] = trial
+
     def _take(self, data: dict[str, Any], when: float) -> None:
         fields = (data["score"], data["reason"], data["steps"], data["seconds"], when)
         more = (data.get("scores", []), data.get("starting", 0.0))
         result = Result(Status(data["status"]), *fields, *more)
-        self.trials[data["number"]].results[data["rung"]] = result
+        trial, rung = self.trials[data["number"]], data["rung"]
+        self._drop(trial, rung)
+        trial.results[rung] = result
+        board = self._boards.setdefault(rung, {}).setdefault(trial.first, [])
+        bisect.insort(board, (self.badness(result.score), trial.number))
+        if not trial.open:
+            self._open.pop(trial.number, None)
+        self.newest.append((trial, result))
         self.told += 1
+
+    def _drop(self, trial: Trial, rung: int) -> None:
+        """Its result on that rung counts no more, if there was one."""
+        if result := trial.results.pop(rung, None):
+            self._boards[rung][trial.first].remove((self.badness(result.score), trial.number))
 
     def _again(self, trial: Trial, runs: list[str]) -> None:
         """The runs that failed are forgotten; the others keep their answers."""
-        trial.results.pop(trial.rung, None)
+        self._drop(trial, trial.rung)
+        self._open[trial.number] = trial
         trial.sent = {nth: sent for nth, sent in trial.sent.items() if sent.run not in runs}

@@ -1,16 +1,17 @@
 """Time and devices that a sweep may use: what still fits, and when to give up breadth for depth.
 
-window = until(by="07:00")                     # Window(end=…), in the zone of this machine
+window = window(None, "07:00", None, now)      # Window(end=…), in the zone of this machine
 speed = Speed(question, steps, past)           # past: seconds of a run like it, if known
 speed.leg(state, trial=None, rung=0)           # seconds that a new trial will take, or none
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -21,20 +22,28 @@ from turnaround.forecast.guess import Interval
 from turnaround.journal import Journal
 from turnaround.spec import Status, seconds
 from turnaround.sweep.question import Mark, Question, Window, planned
-from turnaround.sweep.state import State, Trial
+from turnaround.sweep.rungs import waiting
+from turnaround.sweep.state import Result, State, Trial
 
 LEAVE = 3.0  # seconds before the end at which what still runs is saved and stopped
+FEW = 3  # trials that say little of what others take
+NEWEST = 64  # results by which times are guessed
 CARE = 1.25  # a trial is started if it ends in time even when it takes so much longer than others
 
 
 # ── asking ──
 
 
-def window(last: str | None, by: str | None, budget: str | None, now: float) -> Window:
-    """What `--for`, `--by` and `--budget` come to; ConfigError when nothing can happen in it."""
-    ends = [_for(last, now)] if last is not None else []
-    ends += [_by(by, now)] if by is not None else []
-    return Window(min(ends, default=None), _devices(budget) if budget is not None else None)
+def window(
+    last: str | None, by: str | None, budget: str | None, now: float, at: str | None = None
+) -> Window:
+    """What the options come to; ConfigError when nothing can happen in it. `--for` and `--by` count
+    from the beginning."""
+    begin = moment("--at", at, now) if at is not None else None
+    ends = [_for(last, begin or now)] if last is not None else []
+    ends += [moment("--by", by, begin or now)] if by is not None else []
+    spend = _devices(budget) if budget is not None else None
+    return Window(min(ends, default=None), spend, begin)
 
 
 def _for(text: str, now: float) -> float:
@@ -44,7 +53,7 @@ def _for(text: str, now: float) -> float:
     return now + length
 
 
-def _by(text: str, now: float) -> float:
+def moment(option: str, text: str, now: float) -> float:
     """07:00 is the next one; a date and a time are that moment."""
     here = datetime.fromtimestamp(now).astimezone()
     try:
@@ -52,13 +61,15 @@ def _by(text: str, now: float) -> float:
             hour, minute = map(int, text.split(":"))
             then = here.replace(hour=hour, minute=minute, second=0, microsecond=0)
             return (then if then > here else then + timedelta(days=1)).timestamp()
-        end = datetime.fromisoformat(text).timestamp()
+        found = datetime.fromisoformat(text).timestamp()
     except ValueError:
-        message = f"--by {text} is no time of day"
-        raise ConfigError(message, "as in --by 07:00 or --by 2030-01-31T07:00") from None
-    if end <= now:
-        raise ConfigError(f"--by {text} is over already", f"it is {here:%Y-%m-%d %H:%M %Z} now")
-    return end
+        message = f"{option} {text} is no time of day"
+        hint = f"as in {option} 07:00 or {option} 2030-01-31T07:00"
+        raise ConfigError(message, hint) from None
+    if found <= now:
+        message = f"{option} {text} is over already"
+        raise ConfigError(message, f"it is {here:%Y-%m-%d %H:%M %Z} then")
+    return found
 
 
 def _devices(text: str) -> float:
@@ -76,6 +87,15 @@ def _devices(text: str) -> float:
 
 
 @dataclass(frozen=True)
+class _Pace:
+    """Seconds of one device or gang."""
+
+    starting: float  # before the first step
+    usual: float  # all steps of a run
+    slow: float  # of the slower ones
+
+
+@dataclass(frozen=True)
 class Speed:
     """How long trials take: by those that were, and before there is any by runs like them."""
 
@@ -83,31 +103,51 @@ class Speed:
     steps: list[int | None]  # at which rungs end
     past: Interval | None  # of a whole run
     waves: int = 1  # runs of a trial one after another, where not all seeds find room
+    _found: dict[int, _Pace | None] = field(default_factory=dict)  # by results told
 
-    def leg(self, state: State, trial: Trial | None, rung: int) -> float | None:
-        """Seconds until a trial has reached that rung, from where it is; none when unknown."""
-        known = self._known(state)
+    def leg(
+        self, state: State, trial: Trial | None, rung: int, careful: bool = True
+    ) -> float | None:
+        """Seconds until a trial has reached that rung, from where it is; none when unknown.
+
+        A careful guess is that of the slower trials, and is seldom too short.
+        """
+        if state.told not in self._found:
+            self._found.clear()
+            self._found[state.told] = self._known(state)
+        known = self._found[state.told]
         if known is None:
             return None
-        begin = self.share(trial.rung) if trial and trial.results else 0.0
-        starting, steps = known
+        starting, steps = known.starting, known.slow if careful else known.usual
+        begin = trial.begin / self.budget(state) if trial else 0.0
+        if trial and trial.results:
+            begin = self.share(max(trial.results))
+            steps = self._own(trial) * self.budget(state) or steps
         return self.waves * (starting + max(self.share(rung) - begin, 0.0) * steps)
 
-    def _known(self, state: State) -> tuple[float, float] | None:
-        """Seconds of a start and of all steps of a run, of the slower ones.
+    def _own(self, trial: Trial) -> float:
+        """Seconds of a step of that trial; 0 when unknown."""
+        result, seeds = trial.result, self.question.settings.seeds
+        if result is None or result.status is not Status.SUCCEEDED:
+            return 0.0
+        return self._pace(result, seeds * trial.begin)
 
-        Whole runs tell best, then what paused, then runs of other sweeps.
-        """
-        top, seeds = len(self.steps) - 1, self.question.settings.seeds
-        ended = [result for trial in state.trials.values() for result in trial.results.values()]
-        good = [r for r in ended if r.status is Status.SUCCEEDED and r.steps and r.seconds > 0]
-        whole = [trial.results[top] for trial in state.whole(top)]
-        if seen := [result for result in whole if result.seconds > 0] or good:
-            starting = max(r.starting for r in seen) / (seeds * self.devices)
-            rates = sorted((r.seconds - r.starting) / r.steps / self.devices for r in seen)
-            slow = rates[min(len(rates) - 1, int(0.9 * len(rates)))]
-            return starting, slow * self.budget(state)
-        return (0.0, self.past.high) if self.past else None
+    def _pace(self, result: Result, before: int) -> float:
+        """Seconds of a step of which device-seconds and steps are known."""
+        done = result.steps - before
+        return (result.seconds - result.starting) / done / self.devices if done > 0 else 0.0
+
+    def _known(self, state: State) -> _Pace | None:
+        """By the newest runs; before there are any, by runs of other sweeps."""
+        seeds = self.question.settings.seeds
+        newest = itertools.islice(reversed(state.newest), NEWEST)
+        good = [(t, r) for t, r in newest if r.status is Status.SUCCEEDED and r.seconds > 0]
+        rates = sorted(self._pace(result, seeds * trial.begin) for trial, result in good)
+        if rates := [rate for rate in rates if rate > 0]:
+            starting = max(result.starting for _, result in good) / (seeds * self.devices)
+            usual, slow = (rates[int(share * (len(rates) - 1))] for share in (0.5, 0.9))
+            return _Pace(starting, usual * self.budget(state), slow * self.budget(state))
+        return _Pace(0.0, self.past.middle, self.past.high) if self.past else None
 
     def share(self, rung: int) -> float:
         """Of the whole budget that a rung is."""
@@ -186,18 +226,30 @@ class Watch:
 
     def room(self, state: State, trial: Trial | None, rung: int, spent: float) -> bool:
         """A trial may go to that rung, and somebody can still be trained to the end."""
-        takes = self.speed.leg(state, trial, rung)
-        if takes is None:
-            return True
-        top = len(self.speed.steps) - 1
-        need = takes
-        if rung != top and not state.whole(top):
-            need += self.speed.leg(state, None, top) or 0.0  # the winner's own way, at worst
-        elif rung == 0 != top:
-            need = self.speed.leg(state, None, top) or 0.0  # a new one that could not win is waste
-        return CARE * need <= self.left(spent, need)
+        top, takes = self.top, self.speed.leg(state, trial, rung)
+        if trial is None and len(state.trials) < FEW and (takes or 0.0) <= self.left(spent) / 10:
+            return True  # the first ones may have been slow ones
+        if not self.fits(state, trial, spent):
+            return False  # it could not win any more
+        if trial is not None or rung == top or state.won(top):
+            return True  # it is on its way to be the winner
+        other = next(waiting(state, top + 1), None)
+        best = self.speed.leg(state, other, top)
+        return takes is None or best is None or CARE * (takes + best) <= self.left(spent)
 
-    def left(self, spent: float, need: float) -> float:
+    def fits(self, state: State, trial: Trial | None, spent: float) -> bool:
+        """The trial gets to the end in time: surely, as long as none has; then, as far as can be
+        told, as one that does not will be saved. What is paid for by the second is never risked."""
+        careful = not state.won(self.top) or self.window.device_seconds is not None
+        takes = self.speed.leg(state, trial, self.top, careful)
+        return takes is None or (CARE if careful else 1.0) * takes <= self.left(spent)
+
+    @property
+    def top(self) -> int:
+        """The rung that is the whole budget."""
+        return len(self.speed.steps) - 1
+
+    def left(self, spent: float) -> float:
         """Seconds of the window; device-seconds count as if one trial had them alone."""
         by_time = self.window.end - LEAVE - self.clock() if self.window.end else math.inf
         each = self.speed.devices * self.speed.question.settings.seeds

@@ -27,6 +27,7 @@ from turnaround.tracking.params import key
 
 SNAPSHOT = ("manifest.json", "environment.txt", "diff.patch")
 TABLE = "samples.json"
+PICTURES = 12  # of 200 scores they took 18 s, in which the run's answer was not recorded
 
 
 def before(client: MlflowClient, run_id: str, plan: Plan, home: Path) -> None:
@@ -39,19 +40,27 @@ def before(client: MlflowClient, run_id: str, plan: Plan, home: Path) -> None:
             _copy(client, run_id, home / "snapshots" / plan.place.snapshot / name)
 
 
-def after(client: MlflowClient, run_id: str, folder: Path, account: Account) -> None:
-    """Write what came out of the run."""
+def after(
+    client: MlflowClient, run_id: str, folder: Path, account: Account, pictures: bool = True
+) -> None:
+    """Write what came out of the run; `pictures` take 0.1 to 0.2 s each, so there are a few."""
     events = [event for event, _ in read_events(folder / "events.jsonl")]
     _copy(client, run_id, folder / "log.txt")
     if (folder / "report").is_dir():  # of a sweep
         client.log_artifacts(run_id, str(folder / "report"), "report")
-    for name, splits in plots.curves(events).items():
+    for name, splits in few(plots.curves(events)) if pictures else ():
         client.log_figure(run_id, plots.plot(key(name), splits), f"plots/{key(name)}.png")
-    client.log_figure(run_id, plots.bars(account), "plots/time.png")
+    if pictures:
+        client.log_figure(run_id, plots.bars(account), "plots/time.png")
     if table := samples(events):
         client.log_text(run_id, json.dumps(table, ensure_ascii=False), TABLE)
         logged = [{"path": TABLE, "type": "table"}]  # by this tag the UI knows a table
         client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(logged))
+
+
+def few(curves: dict[str, plots.Splits]) -> list[tuple[str, plots.Splits]]:
+    """The loss and the first scores; MLflow's own charts have every one."""
+    return sorted(curves.items(), key=lambda curve: curve[0] != "loss")[:PICTURES]
 
 
 def samples(events: Sequence[Event]) -> dict[str, list[Any]]:

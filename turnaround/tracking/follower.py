@@ -50,6 +50,7 @@ class Follower:
         self._file = self.folder / "events.jsonl"
         self.progress = _load(self.folder / "tracking.json")
         self.store: Store | None = None  # in which the run is known to be
+        self._params: dict[str, str] = {}  # that are there
         self._readings: deque[list[Point]] = deque(maxlen=READINGS)
         self._read = 0.0
 
@@ -88,19 +89,19 @@ class Follower:
         found = store.find(self.progress.run_id) if self.progress.run_id else None
         if found is None:
             experiment = store.experiment(run.experiment)
-            run_id = store.create(experiment, run.id, run.started or run.submitted)
+            found = store.create(experiment, run.id, run.started or run.submitted)
+            run_id = str(found.info.run_id)
             self._save(Progress(experiment, run_id))  # in a new store everything is written again
-            found = store.find(run_id)
         self.store = store
-        return found is not None and found.info.lifecycle_stage == "active"
+        self._params = dict(found.data.params)
+        return bool(found.info.lifecycle_stage == "active")
 
     def _describe(self, store: Store, run: Run) -> None:
         """Params, tags and files of a new attempt. Params cannot change: what did becomes a tag."""
         plan = self.journal.plan(run.id)
         run_id = self.progress.run_id
         asked = params(plan)
-        found = store.find(run_id)
-        there = found.data.params if found else {}
+        there = self._params
         fresh = {name: value for name, value in asked.items() if name not in there}
         changed = {
             f"resumed.{name}": value
@@ -109,6 +110,7 @@ class Follower:
         }
         told = {**tags(run, plan), **changed, **self._parent(run)}
         store.write(run_id, params=fresh, tags=told)
+        self._params = {**there, **fresh}
         artifacts.before(store.client, run_id, plan, self.journal.root)
         self._save(dataclasses.replace(self.progress, attempt=run.attempt))
 
@@ -137,15 +139,20 @@ class Follower:
         """Tell MLflow the new status; at the end also what came out, and tell the journal."""
         run_id = self.progress.run_id
         spent: list[Point] = []
+        began = time.monotonic()
         if run.status.over:
             account = settle(self.journal.events(run.id), time.time(), run.devices)
-            artifacts.after(store.client, run_id, self.folder, account)
+            pictures = "sweep" not in run.tags  # its report has them, of all trials together
+            artifacts.after(store.client, run_id, self.folder, account, pictures)
             spent = _spent(account, run)
+        files = time.monotonic() - began  # the rest of the wait was for numbers
         store.write(run_id, spent, tags=life(run))
         store.turn(run_id, STATUS[run.status], run.ended if run.status.over else None)
         self._save(dataclasses.replace(self.progress, status=run.status))
         if run.status.over and self.journal.run(run.id) == run:  # and not resumed meanwhile
-            self.journal.append(run.id, Event("recorded", {}, time.time(), run.attempt))
+            self.journal.append(
+                run.id, Event("recorded", {"files": files}, time.time(), run.attempt)
+            )
             self.journal.update(run.id, recorded=True)
 
     def _save(self, progress: Progress) -> None:

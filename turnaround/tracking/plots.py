@@ -10,11 +10,12 @@ from turnaround.ledger import Account
 from turnaround.spec import Event
 
 Curve = dict[int, float]  # step → value
+Splits = dict[str, Curve]
 
 
-def curves(events: Iterable[Event]) -> dict[str, dict[str, Curve]]:
+def curves(events: Iterable[Event]) -> dict[str, Splits]:
     """name → split → curve. A step that was repeated after a failure counts once, its last time."""
-    found: dict[str, dict[str, Curve]] = {}
+    found: dict[str, Splits] = {}
     for event in events:
         if event.kind == "metrics":
             for name, value in event.data["values"].items():
@@ -40,7 +41,7 @@ def bars(account: Account) -> Figure:
     return figure
 
 
-def plot(name: str, splits: dict[str, Curve]) -> Figure:
+def plot(name: str, splits: Splits) -> Figure:
     """The curves of one name in one figure."""
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     axes = figure.subplots()

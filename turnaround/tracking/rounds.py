@@ -59,13 +59,14 @@ class Rounds:
         self._followers = {r.id: known.get(r.id) or Follower(self.journal, r.id) for r in runs}
         self.running = any(run.status is Status.RUNNING for run in runs)
         more, errors = False, []
-        for run in runs:
-            try:
-                more |= self._advance(run)
-            except Exception as error:  # MLflow, its database and its server have many kinds
-                logger.warning("%s: %s", run.id, error, exc_info=not self._lag.error)
-                self._store = None  # opened anew, and all that is in it looked for again
-                errors.append(f"{run.id}: {type(error).__name__}: {error}".partition("\n")[0])
+        with self._store.kept() if self._store else contextlib.nullcontext():
+            for run in runs:
+                try:
+                    more |= self._advance(run)
+                except Exception as error:  # MLflow, its database and its server have many kinds
+                    logger.warning("%s: %s", run.id, error, exc_info=not self._lag.error)
+                    self._store = None  # opened anew, and all that is in it looked for again
+                    errors.append(f"{run.id}: {type(error).__name__}: {error}".partition("\n")[0])
         self._end(more, errors)
         return bool(runs)
 

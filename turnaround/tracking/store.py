@@ -13,7 +13,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,14 +55,13 @@ class Store:
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
-    def create(self, experiment: str, run: str, start: float) -> str:
-        """The id of the MLflow run that stands for our `run`: found, or made."""
+    def create(self, experiment: str, run: str, start: float) -> Found:
+        """The MLflow run that stands for our `run`: found, or made."""
         ours = f"tags.`turnaround.run` = '{run}'"
         for found in self.client.search_runs([experiment], ours, ViewType.ALL, max_results=1):
-            return str(found.info.run_id)
+            return found
         tags = {"turnaround.run": run, "mlflow.user": _user()}
-        made = self.client.create_run(experiment, _ms(start), tags=tags)
-        return str(made.info.run_id)
+        return self.client.create_run(experiment, _ms(start), tags=tags)
 
     def find(self, run_id: str) -> Found | None:
         """The MLflow run, deleted or not; None when the store has never heard of it."""
@@ -94,6 +93,22 @@ class Store:
             self.client.update_run(run_id, status)
         else:
             self.client.set_terminated(run_id, status, _ms(end))
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Somebody has the database open meanwhile.
+
+        MLflow opens it anew for each request, and whoever closes it last writes its log back and
+        waits for the disk: 15 times a run. For longer than a round nobody keeps it, as the file
+        may be replaced.
+        """
+        with contextlib.ExitStack() as stack:
+            if self.file is not None:
+                with contextlib.suppress(sqlite3.Error):  # it is gone, or not a database
+                    where = f"{self.file.absolute().as_uri()}?mode=rw"
+                    db = contextlib.closing(sqlite3.connect(where, uri=True, timeout=20))
+                    stack.enter_context(db).execute("SELECT 1 FROM sqlite_master").fetchone()
+            yield
 
     def _artifacts(self, experiment: str) -> str | None:
         """Next to the database, where one looks for it; a server knows a place of its own."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from turnaround.engine.layouts.parted import Parted, outline
+from turnaround.engine.layouts.parted import outline
 
 
 def test_an_outline_has_shapes_and_names_and_buffers_but_no_parameters() -> None:
@@ -16,12 +16,3 @@ def test_an_outline_has_shapes_and_names_and_buffers_but_no_parameters() -> None
     assert torch.equal(copied["norm"].ramp, torch.arange(4.0))  # type: ignore[index]  # a dict of modules
     x = torch.randn(2, 1, 3)
     assert torch.equal(copied["lstm"](x)[0], model["lstm"](x)[0])  # type: ignore[index]  # as above
-
-
-def test_the_norm_follows_what_was_done_to_the_gradients_since() -> None:
-    layout = Parted.__new__(Parted)
-    gradient = torch.tensor([3.0, 4.0])
-    layout._norm, layout._witness = torch.tensor(13.0), (gradient, torch.tensor(5.0))
-    assert layout.norm([]).item() == 13.0
-    gradient.mul_(0.5)
-    assert layout.norm([]).item() == 6.5

@@ -16,12 +16,13 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from turnaround import spec
 from turnaround.engine import noise
-from turnaround.engine.compress import Reduce
+from turnaround.engine.compress import Compressed, Reduce
 from turnaround.engine.layouts import blocks
 from turnaround.engine.metrics import Mean
 from turnaround.engine.optim import total_norm
@@ -40,7 +41,15 @@ class Layout:
     def __init__(self, world: World, settings: spec.Layout) -> None:
         self.world = world
         self.settings = settings
-        self.reduce = Reduce(world)  # how gradients are added up; an update may send fewer bits
+        self.reduce = Reduce(world)  # how gradients are added up
+
+    @classmethod
+    def portion(cls, model: nn.Module, recipe: Recipe[Any], settings: spec.Layout) -> int:
+        """How many parameters lie on the device that has most; ConfigError when none of this fits.
+
+        The model may be on the meta device, and is not changed.
+        """
+        return sum(parameter.numel() for parameter in model.parameters())
 
     def wrap(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
         """The model as it is called while training."""
@@ -50,6 +59,10 @@ class Layout:
         if self.settings.compile:
             model.compile()
         return model
+
+    def compress(self, kind: torch.dtype, model: nn.Module) -> None:
+        """Send gradients in numbers of that type, where any are sent."""
+        self.reduce = Compressed(kind, self.world)
 
     def whole(self, model: nn.Module) -> nn.Module:
         """The model as the recipe wrote it, to look at and not to change; every rank."""
@@ -87,11 +100,14 @@ class Layout:
             yield squares
 
     def sum(self, loss: Mean) -> Mean:
-        """The sum of the losses of all that read different examples; once a step, every rank."""
+        """Of the step's loss, that of all that read different examples; once a step, every rank.
+
+        Where there are several, `gradients` has sent each one's before its backward pass.
+        """
         return loss
 
     def norm(self, gradients: list[Tensor]) -> Tensor:
-        """The global norm of the gradients that `gradients` and `sum` have just added up."""
+        """The global norm of the gradients as they are; every rank."""
         return total_norm(gradients)
 
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:

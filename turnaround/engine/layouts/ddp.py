@@ -1,31 +1,40 @@
 """`layout=ddp`: a replica on each device reads its share of the batch; gradients are added up.
 
-Torch's DistributedDataParallel does the adding, bucket by bucket while backward still runs.
+Torch's DistributedDataParallel does the adding, bucket by bucket while backward still runs. It
+makes a mean over the ranks as it fills its buckets, so each rank's loss counts as many times.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from turnaround import spec
 from turnaround.engine import noise
 from turnaround.engine.layouts import base
+from turnaround.engine.layouts.losses import Losses
 from turnaround.engine.metrics import Mean
 from turnaround.engine.recipe import Recipe
+from turnaround.engine.world import World
 
 
 class Layout(base.Layout):
     """One replica per device."""
 
-    _ear: Callable[[Tensor], None] = staticmethod(noise.unheard)
-    _ready = 0.0  # when the last gradients were on their way to the other ranks
+    _ready = 0.0  # when the last backward pass had nothing left to do but to wait
+
+    def __init__(self, world: World, settings: spec.Layout) -> None:
+        super().__init__(world, settings)
+        self._losses = Losses(world)
+        self._times = float(world.size)  # one where `reduce` adds up in torch's place
+        self._bytes = 0  # of the gradients, where torch adds up
 
     def wrap(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
         """The model as it is called while training; rank 0's parameters are everyone's."""
@@ -34,8 +43,16 @@ class Layout(base.Layout):
             process_group=self.world.group,
             gradient_as_bucket_view=True,
         )
-        wrapped.register_comm_hook(self, lambda layout, bucket: layout.add_up(bucket))
+        learnt = [p for p in wrapped.parameters() if p.requires_grad]
+        self._bytes = sum(p.nbytes for p in learnt)
+        if any(getattr(module, "sparse", False) is True for module in model.modules()):
+            self._take_over(wrapped)  # how many rows travel is known then
         return wrapped
+
+    def compress(self, kind: torch.dtype, model: nn.Module) -> None:
+        """Send gradients in numbers of that type."""
+        super().compress(kind, model)
+        self._take_over(model)
 
     def whole(self, model: nn.Module) -> nn.Module:
         """The model as the recipe wrote it."""
@@ -50,8 +67,11 @@ class Layout(base.Layout):
         assert isinstance(model, DistributedDataParallel)  # `wrap` made it
         with contextlib.nullcontext() if last else model.no_sync():
             loss = forward(model)
-            loss.backward()
+            self._losses.take(loss, last)
+            loss.sum.register_hook(self._began)  # type: ignore[no-untyped-call]  # torch types it so
+            loss.backward(self._times)
         self.exposed = time.perf_counter() - self._ready if last else 0.0
+        self.reduce.bytes += self._bytes if last else 0
         return loss
 
     def hears(self, pieces: int) -> float | None:
@@ -60,25 +80,43 @@ class Layout(base.Layout):
 
     @contextlib.contextmanager
     def listening(self, model: nn.Module) -> Iterator[list[Tensor]]:
-        """Buckets are heard before they are added up."""
+        """Gradients are heard before they are added up; those of the last piece are of all."""
+        learnt = [p for p in model.parameters() if p.requires_grad]
+        found: dict[int, Tensor] = {}
+
+        def hear(place: int, gradient: Tensor) -> None:
+            before = learnt[place].grad
+            found[place] = noise.square(gradient if before is None else before + gradient)
+
+        hooks = [p.register_hook(functools.partial(hear, i)) for i, p in enumerate(learnt)]  # type: ignore[no-untyped-call]  # torch types it so
         squares: list[Tensor] = []
-        self._ear = lambda own: squares.append(noise.square(own) / self.world.size)
         try:
             yield squares
         finally:
-            self._ear = noise.unheard
-
-    def add_up(self, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]  # torch's types lack it
-        """The sum over ranks. Once the last bucket is on its way, all that is left is to wait."""
-        self._ear(bucket.buffer())
-        added = self.reduce(bucket.buffer())
-        self._ready = time.perf_counter()
-        return added
+            for hook in hooks:
+                hook.remove()
+        share = self._times**2 * self.world.size
+        squares += [square / share for _, square in sorted(found.items())]
 
     def sum(self, loss: Mean) -> Mean:
         """The sum over ranks."""
-        return Mean(self.world.sum(loss.values))
+        return self._losses.sum()
 
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """The same for named sums that not every rank may have."""
         return self.world.total(sums)
+
+    def _take_over(self, model: nn.Module) -> None:
+        """Let `reduce` add up: Python between the buckets, and in the threads that carry them."""
+        assert isinstance(model, DistributedDataParallel)  # `wrap` made it
+        if self._times != 1:
+            self._times, self._bytes = 1.0, 0
+            model.register_comm_hook(self, lambda layout, bucket: layout.reduce(bucket.buffer()))
+
+    def _began(self, gradient: Tensor) -> None:
+        """A backward pass begins: what is left when all is computed comes after `_done`."""
+        engine = torch.autograd.Variable._execution_engine
+        engine.queue_callback(self._done)
+
+    def _done(self) -> None:
+        self._ready = time.perf_counter()

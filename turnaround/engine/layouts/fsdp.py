@@ -7,6 +7,7 @@ together just before it is used and lets them go after; gradients are added up p
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -35,6 +36,11 @@ class Layout(Parted):
     def __init__(self, world: World, settings: spec.Layout) -> None:
         super().__init__(world, settings)
         self._gathers, self._scatters = Timed(GATHER), Timed(SCATTER)
+
+    @classmethod
+    def portion(cls, model: nn.Module, recipe: Recipe[Any], settings: spec.Layout) -> int:
+        """A part of all of them."""
+        return math.ceil(super().portion(model, recipe, settings) / (settings.shard or 1))
 
     def cut(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
         """The model, whose parameters are now in parts."""
@@ -83,6 +89,7 @@ class Layout(Parted):
         if isinstance(model, FSDPModule):
             model.set_requires_gradient_sync(last)
         loss = forward(model)
+        self.losses.take(loss, last, copies=self.grid.size("tensor"))
         loss.backward()
         if last:
             self.hand_over()

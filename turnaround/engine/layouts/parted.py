@@ -26,6 +26,7 @@ from turnaround import spec
 from turnaround.engine import noise
 from turnaround.engine.layouts import base
 from turnaround.engine.layouts.grid import Grid
+from turnaround.engine.layouts.losses import Losses
 from turnaround.engine.metrics import Mean
 from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
@@ -43,8 +44,7 @@ class Parted(base.Layout):
         self._spread: dict[str, nn.Parameter] = {}  # what torch keeps, by name
         self._mine: dict[str, nn.Parameter] = {}  # what the optimizer moves, by name
         self._shares = torch.zeros(0)  # of the norm's square: one over the number of copies
-        self._norm = torch.tensor(math.nan)  # of all gradients, at the last `sum`
-        self._witness = (torch.ones(1), torch.ones(()))  # one of this rank's, and its norm then
+        self.losses = Losses(world)
 
     def wrap(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
         """The model as it is called while training; rank 0's parameters are everyone's."""
@@ -107,20 +107,12 @@ class Parted(base.Layout):
                 mine.grad, spread.grad = _local_gradient(spread), None
 
     def sum(self, loss: Mean) -> Mean:
-        """The sum over all that read different examples; the norm travels along."""
-        values, copies = loss.values, self.grid.size("tensor")
-        both = self.world.sum(torch.cat((values / copies, self._square().to(values)[None])))
-        self._norm = both[-1].sqrt()
-        return Mean(both[:-1])
+        """The sum over all that read different examples."""
+        return self.losses.sum()
 
     def norm(self, gradients: list[Tensor]) -> Tensor:
-        """The global norm as of the last `sum`, and scaled since as one gradient was.
-
-        Nobody is waited for, so that a rank may ask when it likes.
-        """
-        gradient, then = self._witness
-        now = torch.linalg.vector_norm(gradient)
-        return self._norm * torch.where(then > 0, now / then, 1.0)
+        """The global norm: a message, and a pass over the gradients."""
+        return self.world.sum(self._square()[None])[0].sqrt()
 
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """The same for named sums that not every rank may have."""
@@ -177,11 +169,8 @@ class Parted(base.Layout):
         """This rank's share of the gradients' squared norm."""
         found = [(i, p.grad) for i, p in enumerate(self._mine.values()) if p.grad is not None]
         if not found:  # a stage of frozen layers
-            return torch.zeros((), device=self.world.device)
-        gradients = [gradient for _, gradient in found]
-        norms = torch._foreach_norm(gradients)
-        pairs = zip(gradients, norms, strict=True)  # of a short tensor some ranks have nothing
-        self._witness = min(pairs, key=lambda pair: pair[0].numel() or math.inf)
+            return torch.zeros((), dtype=torch.float64, device=self.world.device)
+        norms = torch._foreach_norm([gradient for _, gradient in found])
         everyone = len(found) == len(self._mine)  # as a rule, and then nothing is to be picked
         shares = self._shares if everyone else self._shares[[i for i, _ in found]]
         square: Tensor = torch.stack(norms).double().square() @ shares

@@ -48,6 +48,14 @@ class Layout(Parted):
         self._empty: list[list[nn.Module]] = []  # every stage's parts, without content
         self._schedule: Schedule1F1B | None = None  # made when the first shapes are seen
 
+    @classmethod
+    def portion(cls, model: nn.Module, recipe: Recipe[Any], settings: spec.Layout) -> int:
+        """Those of the largest stage."""
+        shares = shared_out(recipe.stages(model), settings.pipeline or 1)
+        owners(model, shares)
+        parts = ([p for part in share for p in part.parameters()] for share in shares)
+        return max(sum(parameter.numel() for parameter in part) for part in parts)
+
     def cut(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
         """This rank's stage."""
         empty = copy.deepcopy(self._outline).to("meta")
@@ -72,8 +80,9 @@ class Layout(Parted):
             waiting, self._waiting = self._waiting, []
             self._check(waiting)
             self._run(model, waiting)
-            self.exposed = self._add_up()
             losses += sum(model.losses)
+            self.losses.take(Mean(losses), last)
+            self.exposed = self._add_up()
         return Mean(losses)
 
     def tensors(self, model: nn.Module) -> dict[str, Tensor]:

@@ -79,7 +79,7 @@ class Update(sync.Update):
             total = self._total() if self.age == self.every else None
         self.scale.begin(loss)  # what the other groups have seen is heard of when they agree:
         seen(loss if total is None else Mean(total - self.since + loss.values))
-        self.scale()
+        self.scale.hand()
         self.move(rate)
         if total is not None:
             self._meet(total)

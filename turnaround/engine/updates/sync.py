@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from turnaround.engine.compress import KINDS, Compressed
+from turnaround.engine.compress import KINDS
 from turnaround.engine.layouts.base import Layout
 from turnaround.engine.metrics import Mean
 from turnaround.engine.optim import Scale, bare
@@ -58,7 +58,7 @@ class Update:
         self._key = (plan.seed, world.ranks[world.rank])
         if self.settings.compress != "none":
             self.exact = False
-            layout.reduce = Compressed(KINDS[self.settings.compress], layout.world)
+            layout.compress(KINDS[self.settings.compress], model)
 
     @staticmethod
     def reader(world: World, layout: Layout) -> tuple[int, int]:
@@ -78,7 +78,7 @@ class Update:
         """Along the gradients that are there, of this loss."""
         self.scale.begin(loss)
         seen(loss)
-        self.scale()
+        self.scale.hand()
         self.move(rate)
 
     def move(self, rate: float) -> None:

@@ -21,6 +21,7 @@ class Config:
 
 class Spirals(Recipe[Batch]):
     config: Config
+    fusible = True  # sweep.fuse=true may train trials as one
 
     def data(self, split: str) -> list[Batch]:
         c = self.config

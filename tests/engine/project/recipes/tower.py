@@ -80,6 +80,7 @@ class Tower(Recipe[tuple[Tensor, Tensor]]):
         "blocks.*.up": "column",
         "blocks.*.down": "row",
     }
+    stream = "blocks.*"
 
     def data(self, split: str) -> list[tuple[Tensor, Tensor]]:
         rng = torch.Generator().manual_seed(["train", "valid", "test"].index(split))

@@ -1,0 +1,1 @@
+"""Trials of one shape trained as one: see `group.py`."""

@@ -1,0 +1,142 @@
+"""A trial's run on its way: known already, ours from before a crash, forked from a trunk, or new.
+
+    sender = Sender(question, steps, journal, pool, sweep)
+    sender.first(trial, nth, until, state)     # Sending(run, known, begin), or the Stump it needs
+
+Whatever happens between sending and writing down, no run is sent twice: it is found again by its
+signature and its sweep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from turnaround.journal import Journal, Run
+from turnaround.signature import canonical
+from turnaround.spec import Cluster, Inventory, Plan, Status
+from turnaround.sweep.question import Mark, Question, paused, planned
+from turnaround.sweep.state import State, Trial
+from turnaround.sweep.trunk import LATE, shared, trunk
+
+
+class Hand(Protocol):
+    """Who carries runs out: `launch.pool.Pool`, or what stands in for it."""
+
+    def submit(self, plan: Plan, again: bool = False) -> tuple[Run, bool]:
+        """Queue the plan. (run, whether it was there already)"""
+
+    def resume(self, run: str) -> None:
+        """Queue a run that was stopped; it goes on from its checkpoint."""
+
+    def stop(self, run: str, reason: str = "") -> None:
+        """Ask the run to save and end."""
+
+    def inventory(self, cluster: Cluster) -> Inventory | None:
+        """The devices that there are."""
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A run that answers for a trial."""
+
+    run: Run
+    known: bool = False  # it had answered before
+    begin: int = 0  # step of the checkpoint that it was forked from
+
+
+@dataclass(frozen=True)
+class Stump:
+    """A trunk that has to be trained first."""
+
+    key: str
+    run: Run | None  # none: it was sent before
+    step: int
+
+
+class Sender:
+    """Sends the runs of one sweep."""
+
+    def __init__(
+        self,
+        question: Question,
+        steps: list[int | None],
+        journal: Journal,
+        pool: Hand,
+        sweep: str,
+    ) -> None:
+        self.question = question
+        self.steps = steps
+        self.journal = journal
+        self.pool = pool
+        self.sweep = sweep
+        self._parting: dict[str, int | None] = {}  # of settings without the late ones
+
+    def first(self, trial: Trial, nth: int, until: int | None, state: State) -> Sending | Stump:
+        """The run that begins a trial, or the trunk that it waits for."""
+        mark = Mark(self.sweep, trial.number, nth)
+        whole = planned(self.question, trial.values, mark)
+        if trial.parent is not None:
+            return self._sent(paused(replace(whole, fork=self._source(trial, nth, state)), until))
+        known = self.journal.answer(whole.signature)
+        if known and known.status is Status.SUCCEEDED:
+            ours = known.tags.get("sweep") == self.sweep
+            return Sending(known, not ours, begin(self.journal.plan(known.id)))
+        step = self._parts(trial.values) if until is None else None
+        if step is None:
+            return self._sent(paused(whole, until))
+        return self._grafted(whole, trunk(self.question, trial.values, mark, step), state)
+
+    def onward(self, run: str, until: int | None) -> Run:
+        """The run, going on to its next pause; unless it has ended for good, or goes on already."""
+        row = self.journal.run(run)
+        made = self.journal.plan(run)
+        if row.status is not Status.SUCCEEDED and row.status.over:
+            if made.until != until:
+                made = paused(made, until)
+                self.journal.amend(run, made)
+            self.pool.resume(run)
+        return self.journal.run(run)
+
+    def _sent(self, made: Plan) -> Sending:
+        return Sending(self._submitted(made), begin=begin(made))
+
+    def _submitted(self, made: Plan) -> Run:
+        """Ours from before a crash, or a new one."""
+        ours = "signature=? AND tags LIKE ? AND status<>'FAILED'"
+        mine = self.journal.runs(ours, [made.signature, f'%"sweep": "{self.sweep}"%'], limit=1)
+        return mine[0] if mine else self.pool.submit(made, again=made.until is not None)[0]
+
+    # ── forks ──
+
+    def _source(self, trial: Trial, nth: int, state: State) -> str | None:
+        """The checkpoint of its parent; none when somebody has removed it."""
+        sent = state.trials[trial.parent or 0].sent.get(nth)
+        until = self.steps[trial.first - 1]
+        return self._there(sent.run, until) if sent and until else None
+
+    def _parts(self, values: dict[str, Any]) -> int | None:
+        """Where trials like this one part; they are asked once for all."""
+        key = canonical({key: value for key, value in values.items() if key not in LATE})
+        if key not in self._parting:
+            self._parting[key] = shared(self.question, values)
+        return self._parting[key]
+
+    def _grafted(self, whole: Plan, stem: Plan, state: State) -> Sending | Stump:
+        """The run, beginning with the end of its trunk; or the trunk, which has to be there."""
+        there, step = state.trunks.get(stem.signature), stem.until or 0
+        if there is None:
+            return Stump(stem.signature, self._submitted(stem), step)
+        if there.ready is None:
+            return Stump(stem.signature, None, step)
+        source = self._there(there.run, there.step) if there.ready else None
+        return self._sent(replace(whole, fork=source))  # its signature says nothing of that
+
+    def _there(self, run: str, step: int) -> str | None:
+        there = self.journal.folder(run) / "checkpoints" / f"step-{step:08d}"
+        return f"{run}@{step}" if there.is_dir() else None
+
+
+def begin(plan: Plan) -> int:
+    """The step from which the run of that plan goes on, of which others did those before."""
+    return int(plan.fork.rpartition("@")[2]) if plan.fork else 0
