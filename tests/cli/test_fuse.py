@@ -91,6 +91,9 @@ def until(ready: Callable[[], object], patience: float = 90.0) -> None:
         time.sleep(0.05)
 
 
+RUNNING = "status = 'RUNNING' AND tags LIKE '%\"kind\": \"sweep\"%'"
+
+
 def newest(journal: Journal) -> Run:
     return journal.runs('tags LIKE \'%"kind": "sweep"%\'', limit=1)[0]
 
@@ -99,6 +102,7 @@ def trials(journal: Journal, sweep: str) -> list[Run]:
     return journal.runs("tags LIKE ? AND tags LIKE '%\"trial\"%'", [f'%"sweep": "{sweep}"%'])
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(240)
 def test_trials_that_are_trained_as_one_are_ordinary_runs_also_to_mlflow(
@@ -127,7 +131,7 @@ def test_trials_that_are_trained_as_one_are_ordinary_runs_also_to_mlflow(
 def test_a_driver_and_a_worker_that_are_killed_lose_nothing(pool: Pool, project: Path) -> None:
     words = ["tracking=none", "recipe.pause=0.02", "budget.steps=300", "evaluate.every=50"]
     with subprocess.Popen(sweep(*words), stdout=subprocess.DEVNULL) as process:
-        until(lambda: newest(pool.journal).status is Status.RUNNING)
+        until(lambda: pool.journal.runs(RUNNING))
         row = newest(pool.journal)
         until(lambda: len(trials(pool.journal, row.id)) == 6)
         saved = pool.journal.root / "runs"

@@ -27,6 +27,7 @@ def test_its_entropy_is_known() -> None:
     assert told.nats / len(told.text) == pytest.approx(0.566, abs=0.005)
 
 
+@pytest.mark.slow
 def test_sentences_are_as_frequent_as_their_probability_says() -> None:
     count, dice = 60_000, Dice("frequency")
     seen: Counter[str] = Counter()

@@ -62,6 +62,7 @@ def test_two_devices_draw_the_curve_of_one(
     agree(train(plan, tmp_path / "one"), two, tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_accumulating_devices_draw_the_curve_of_one(name: str, tmp_path: Path) -> None:
     plan = plan_for(name, **CLIPPED)

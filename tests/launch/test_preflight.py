@@ -19,6 +19,7 @@ from turnaround.spec import Evaluate, Recipe
 TOWER = PROJECT / "recipes" / "tower.py"
 
 
+@pytest.mark.slow
 def test_a_child_of_its_own_tells_what_the_model_needs(tmp_path: Path) -> None:
     plan = trial_plan(recipe=Recipe("tower", {}))
     place = dataclasses.replace(plan.place, recipe_file="recipes/tower.py")
@@ -27,6 +28,7 @@ def test_a_child_of_its_own_tells_what_the_model_needs(tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "home").iterdir()} <= {"cache", "pool"}
 
 
+@pytest.mark.slow
 def test_what_the_recipe_raises_is_shown_with_its_line(tmp_path: Path) -> None:
     broken = STEADY.replace("return nn.Linear(1, 1)", "return nn.Linear(1, None)")
     project = make_project(tmp_path / "project", broken)

@@ -227,6 +227,7 @@ def test_a_worker_that_stays_leaves_with_a_run_that_fails(
     assert log.count("ZeroDivisionError") <= 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_stays_and_is_killed_costs_its_run_an_attempt(
     pool: Pool, project: Path, home: Path
 ) -> None:
@@ -238,6 +239,7 @@ def test_a_worker_that_stays_and_is_killed_costs_its_run_an_attempt(
     assert (done.status, done.attempt, done.failures) == (Status.SUCCEEDED, 2, 1)
 
 
+@pytest.mark.slow
 def test_batch_work_saves_and_makes_room_and_goes_on_afterwards(
     pool: Pool, project: Path, home: Path
 ) -> None:

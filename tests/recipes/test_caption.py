@@ -56,6 +56,7 @@ def test_two_steps_run(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert len(samples["rows"]) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", KINDS, ids=str)
 def test_captions_of_files_are_learnt_by_heart(
     tmp_path: Path, squares: Data, words: tuple[str, ...]

@@ -277,6 +277,7 @@ def real() -> Data:
     return Data(train=train, valid=valid, test=test, batch=32, bucket=4)
 
 
+@pytest.mark.slow
 def test_two_steps_run_on_tatoeba(tmp_path: Path, real: Data) -> None:
     train_file = tmp_path / "train.tsv"
     with open(real.train or "", encoding="utf-8") as rows:

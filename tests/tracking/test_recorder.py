@@ -88,6 +88,7 @@ def test_of_many_recorders_one_lives_and_leaves_when_nothing_is_left(workshop: W
             child.wait()
 
 
+@pytest.mark.slow
 def test_a_detached_recorder_that_is_told_to_end_writes_what_it_can_first(
     workshop: Workshop,
 ) -> None:

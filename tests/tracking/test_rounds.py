@@ -318,6 +318,7 @@ def test_a_server_that_is_down_is_noted_at_once(workshop: Workshop) -> None:
     assert "refused" in told.error
 
 
+@pytest.mark.slow
 def test_a_store_that_was_deleted_gets_everything_again(
     workshop: Workshop, rounds: Rounds, found: Callable[[], Found]
 ) -> None:
@@ -422,6 +423,7 @@ def test_strange_names_arrive_under_names_that_mlflow_accepts(
     assert artifact(found(), "log.txt").parts[-4] == "night-22-to-7"
 
 
+@pytest.mark.slow
 def test_a_project_may_lie_in_a_folder_with_spaces_and_accents(
     workshop: Workshop, found: Callable[[], Found]
 ) -> None:

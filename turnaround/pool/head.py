@@ -80,7 +80,8 @@ class Head:
     def died(self) -> bool:
         """Ray is not there any more, or did not come up."""
         if self.up:
-            return not all(_alive(process) for process in self._vital)
+            found = sum(_alive(process) for process in self._vital)
+            return found < len(_VITAL)  # one may have been gone before it was looked for
         boot = self._starting[1]
         if boot.poll() is None:
             return False

@@ -90,7 +90,7 @@ class HeadNode(Node):
 
     def _tell_runs(self, message: str) -> None:
         log.warning(message)
-        for run in self.journal.active():
+        for run in self.journal.queue():
             event = Event("notice", {"message": message}, time.time(), run.attempt)
             self.journal.append(run.id, event)
 

@@ -99,6 +99,7 @@ def test_no_worker_waits_for_ever_for_another_within_a_bound(tmp_path: Path) -> 
     assert stalest <= 4  # from two pushes behind to two ahead
 
 
+@pytest.mark.slow
 def test_a_warm_start_leaves_the_first_steps_to_the_first_group(tmp_path: Path) -> None:
     told = ended(slow(replace(TWO, warm=20), budget=Budget(steps=50)), tmp_path)
     curve = told[0].curve()
@@ -106,6 +107,7 @@ def test_a_warm_start_leaves_the_first_steps_to_the_first_group(tmp_path: Path) 
     assert len(curve) < 50
 
 
+@pytest.mark.slow
 def test_periods_compression_and_stale_rates_learn_too(tmp_path: Path) -> None:
     update = replace(TWO, every=2, pull=4, compress="bf16", stale_lr=True, shards=2)
     plan = slow(update, budget=Budget(steps=120), optim=Optim("adagrad", lr=0.1))
