@@ -379,6 +379,7 @@ def test_devices_that_another_run_holds_are_charged_to_queue(
     assert waited - FLOOR <= rows["queue"] <= 1.1 * waited + FLOOR, rows
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_steps_that_a_killed_worker_had_done_are_charged_to_replay(
     pool: Pool, project: Path, home: Path

@@ -54,6 +54,7 @@ def causes(ask, carry_out: Callable[..., Run]) -> Callable[..., list[dict[str, A
 # ── slow ──
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "cause", "change"),
     [

@@ -93,6 +93,7 @@ def test_a_resumed_run_goes_on_from_its_own_checkpoint(tmp_path: Path) -> None:
     assert rest.curve() == {step: loss for step, loss in whole.curve().items() if step > 20}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_starts_from_the_same_parameters(name: str, tmp_path: Path) -> None:
     plan = plan_for(name, budget=Budget(steps=4), evaluate=Evaluate(every=4), precision="fp64")

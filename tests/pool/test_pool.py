@@ -262,6 +262,7 @@ def test_batch_work_saves_and_makes_room_and_goes_on_afterwards(
 RANKS = pytest.param(("layout=ddp", "layout.replicate=2"), marks=pytest.mark.slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [(), RANKS])
 def test_a_killed_worker_is_replaced_and_goes_on_from_the_last_checkpoint(
     pool: Pool, project: Path, home: Path, layout: tuple[str, ...]

@@ -95,6 +95,7 @@ def test_a_handful_of_lines_is_learnt_by_heart(
         assert begun + continued[: len(text) - text.index(begun) - len(begun)] in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layout",
     [

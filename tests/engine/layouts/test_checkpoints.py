@@ -51,6 +51,7 @@ def saves_and_goes_on(plan: Plan, spread: Layout, folder: Path) -> None:
     same_content(folder / "one", folder / "on", END)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_a_layout_saves_what_one_device_saves_and_goes_on_from_it(
     name: str, tmp_path: Path

@@ -123,6 +123,7 @@ def test_a_service_goes_on_from_a_checkpoint_of_sync(tmp_path: Path) -> None:
     assert joined(half, rest) == pytest.approx(whole.curve(), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_saves_and_goes_on_with_what_nobody_has_read(tmp_path: Path) -> None:
     plan = slow(TWO, budget=Budget(steps=80), checkpoint=Checkpoint(every=20))
     gang = Gang(plan, tmp_path)
