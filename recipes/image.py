@@ -10,8 +10,8 @@ what another run has learnt.
     turnaround run recipe=image recipe.model=plain layout=ddp layout.replicate=2
 
 Data: the 1,797 digits of 8×8 pixels that scikit-learn brings, 998 of them to train on
-Expect: accuracy 0.993 on 599 unseen digits, by hands that were seen (two seeds: 0.993 each)
-Time: 500 steps of 32 in 6 s on one CPU core; of MNIST (experiment=mnist) see docs/measurements.md
+Expect: accuracy 0.993 on 599 unseen digits, by hands that were seen (0.983 with seed 2 of four)
+Time: 500 steps of 32 in 7 s on one CPU core; of MNIST (experiment=mnist) see docs/measurements.md
 """
 
 from __future__ import annotations

@@ -85,12 +85,12 @@ def of(plan: Plan, **place: str) -> Plan:
     return replace(plan, place=changed)
 
 
-def over(pool: Pool, run: str, patience: float = 60.0) -> Run:
+def over(pool: Pool, run: str, patience: float = 150.0) -> Run:
     """The run, once it is over."""
     return until(pool, run, lambda row: row.status.over, patience)
 
 
-def until(pool: Pool, run: str, ready: object, patience: float = 60.0) -> Run:
+def until(pool: Pool, run: str, ready: object, patience: float = 150.0) -> Run:
     """The run, once `ready(run)` holds."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:

@@ -12,7 +12,7 @@ from typing import Any
 from turnaround.config import project_root
 from turnaround.journal import Journal, Run, new_id
 from turnaround.spec import Cluster, Event, Inventory, Plan, Status
-from turnaround.sweep import question as questions
+from turnaround.sweep import ask
 from turnaround.sweep.drive import Driver
 from turnaround.sweep.entry import enter
 from turnaround.sweep.question import Question, Settings, Window
@@ -32,7 +32,7 @@ def asked(
 ) -> Question:
     """What `turnaround sweep recipe=steady …` asks in that project."""
     own = Settings(**settings)
-    made = questions.ask([*WORDS, *words], own, project_root(project), home)
+    made = ask.ask([*WORDS, *words], own, project_root(project), home)
     return replace(made, words=[*WORDS, *words], window=window or Window())
 
 

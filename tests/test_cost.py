@@ -46,6 +46,7 @@ def test_halves_that_differ_are_told() -> None:
         [summary()],
         [ledger(100, 4.0), summary(0)],
         [ledger(50, 1.0), Event("notice", {}, 0.0, attempt=2), ledger(100, 4.0), summary()],
+        [Event("worker", {"pid": 1, "gain": 3.0}, 0.0, 1), ledger(100, 4.0), summary()],  # fused
     ],
 )
 def test_what_is_not_told_whole_by_one_attempt_is_no_example(events: list[Event]) -> None:

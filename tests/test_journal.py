@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import resource
+import shutil
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +17,7 @@ import pytest
 from tests.examples import example_plan
 from turnaround.cost import asked, cost
 from turnaround.errors import JournalError
-from turnaround.journal import Journal, new_id, read_events
+from turnaround.journal import EventFile, Journal, database, new_id, read_events
 from turnaround.spec import Cluster, Event, Status, to_json
 
 
@@ -78,6 +82,84 @@ def test_a_torn_line_waits_for_its_rest(journal: Journal) -> None:
     with path.open("a") as file:
         file.write(text[20:])
     assert [found for found, _ in read_events(path, offset)] == [event]
+
+
+@contextmanager
+def room(path: Path, size: int) -> Iterator[None]:
+    """Files may grow to so many bytes more than this one has: as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_a_full_disk_would_not_take_is_offered_again_and_is_there_once(
+    journal: Journal,
+) -> None:
+    run = journal.submit(example_plan(), "a")
+    path = journal.folder(run.id) / "events.jsonl"
+    told = [Event("notice", {"message": "x" * 30}, 1.0, seq=number) for number in range(4)]
+    lines = [to_json(event).encode() for event in told]
+    with EventFile(journal.folder(run.id)) as file:
+        with room(path, 2 * len(lines[0]) + 10):  # the third is cut
+            rest = file.keep(lines)
+            assert [*rest] == lines[2:]
+            with pytest.raises(OSError, match="File too large"):
+                file.keep(rest)
+        with EventFile(journal.folder(run.id)) as other:  # the scheduler, meanwhile
+            other.append(Event("notice", {}, 2.0, seq=9))
+        assert file.keep(rest) == []
+    seen = [event.seq for event in journal.events("a") if event.kind == "notice"]
+    assert seen == [0, 1, 9, 2, 3]
+
+
+def test_a_change_that_a_full_disk_would_not_take_has_not_happened(journal: Journal) -> None:
+    run = journal.submit(example_plan(), "a")
+    path = journal.folder(run.id) / "events.jsonl"
+    with room(path, 10), pytest.raises((OSError, JournalError)):
+        journal.mark("a", Status.RUNNING, "x" * 1000, attempt=1)
+    assert journal.run("a") == run
+    journal.mark("a", Status.RUNNING, attempt=1)
+    said = [event.data["status"] for event in journal.events("a")]
+    assert said == ["QUEUED", "RUNNING"]
+
+
+def test_a_journal_that_somebody_holds_says_so_and_changes_nothing(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 0.1)
+    Journal(journal.root).submit(example_plan(), "a")
+    with closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalError, match="cannot be written: database is locked"):
+            journal.submit(example_plan(), "b")
+        with pytest.raises(JournalError, match="cannot be written: database is locked"):
+            journal.mark("a", Status.FAILED)
+        assert journal.run("a").status is Status.QUEUED
+        other.execute("ROLLBACK")
+    assert not journal.folder("b").exists()
+    journal.submit(example_plan(), "b")
+    assert [event.data["status"] for event in journal.events("a")] == ["QUEUED"]
+
+
+def test_an_end_that_was_written_before_its_writer_was_killed_is_written_once(
+    journal: Journal,
+) -> None:
+    journal.submit(example_plan(), "a")
+    journal.append("a", Event("status", {"status": "SUCCEEDED", "reason": ""}, time.time(), 1))
+    journal.mark("a", Status.SUCCEEDED, attempt=1)
+    assert journal.run("a").status is Status.SUCCEEDED
+    said = [event.data["status"] for event in journal.events("a")]
+    assert said == ["QUEUED", "SUCCEEDED"]
+
+
+def test_a_run_whose_folder_is_gone_comes_to_its_end(journal: Journal) -> None:
+    journal.submit(example_plan(), "a")
+    shutil.rmtree(journal.folder("a"))
+    journal.mark("a", Status.FAILED)
+    assert journal.run("a").status is Status.FAILED
 
 
 def test_many_writers_lose_nothing(journal: Journal) -> None:

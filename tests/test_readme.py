@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.projects import TWO
+from turnaround.cli.main import obey
+from turnaround.launch.pool import Pool
+
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 RECIPE = re.search(r"```python\n(.*?)```", README, re.DOTALL)
 DEFAULTS = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
@@ -35,8 +39,11 @@ def turnaround(*words: str, cwd: Path) -> str:
 
 
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
-def test_every_command_of_the_readme_can_be_planned(project: Path, words: list[str]) -> None:
-    turnaround("plan", *words[1:], "--json", cwd=project)
+def test_every_command_of_the_readme_can_be_planned(
+    project: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    assert obey(["plan", *words[1:], "--json"]) == 0
 
 
 def test_the_defaults_of_the_readme_are_a_whole_question(project: Path) -> None:
@@ -47,7 +54,9 @@ def test_the_defaults_of_the_readme_are_a_whole_question(project: Path) -> None:
     assert (plan["optim"]["lr"], plan["budget"]["steps"]) == (0.01, 1000)
 
 
-def test_the_recipe_of_the_readme_learns_what_it_says(project: Path) -> None:
-    words = [*WORDS[0], "cluster=inline", "tracking=none", "--json"]
+@pytest.mark.ray
+def test_the_recipe_of_the_readme_learns_what_it_says(project: Path, home: Path) -> None:
+    Pool(home).ensure(print, TWO)
+    words = [*WORDS[0], "tracking=none", "--json"]
     told = json.loads(turnaround(*words, cwd=project).splitlines()[-1])
     assert told["summary"]["values"]["test/accuracy"] > 0.97

@@ -41,7 +41,7 @@ def test_a_word_that_needs_no_engine_loads_none(words: tuple[str, ...]) -> None:
 
 
 def test_plan_composes_without_torch_ray_or_mlflow() -> None:
-    assert loaded("plan", "recipe=seq2seq") & {"torch", "ray", "mlflow"} == set()
+    assert loaded("plan", "recipe=seq2seq", "--quick") & {"torch", "ray", "mlflow"} == set()
 
 
 def test_the_package_itself_loads_nothing() -> None:

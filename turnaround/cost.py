@@ -36,7 +36,8 @@ def asked(plan: Plan) -> dict[str, Any]:
 
 
 def cost(events: Iterable[Event], started: float, ended: float) -> dict[str, float]:
-    """Seconds from start to end in parts that add up; nothing when more than one attempt made it.
+    """Seconds from start to end in parts that add up; nothing when more than one attempt made it,
+    or when it was trained in one process with others, whose seconds are in it.
 
     start (to the loop), stepping (over all steps), looking (evaluations and checkpoints) and finish
     (test split, samples, the last words), with the number of steps; and by how many e-folds the
@@ -46,7 +47,7 @@ def cost(events: Iterable[Event], started: float, ended: float) -> dict[str, flo
     summary: dict[str, Any] = {}
     points: list[tuple[int, float]] = []
     for event in events:
-        if event.attempt > 1:
+        if event.attempt > 1 or together(event):
             return {}
         if event.kind == "ledger" and event.rank == 0:
             word = event.data
@@ -61,6 +62,11 @@ def cost(events: Iterable[Event], started: float, ended: float) -> dict[str, flo
     finish = max(ended - started - start - parts["stepping"] - parts["looking"], 0.0)
     whole = {"start": start, **parts, "finish": finish, "steps": summary["steps"]}
     return whole | _drift(points, summary["steps"], parts["stepping"])
+
+
+def together(event: Event) -> bool:
+    """Says that the run was trained with others, as one."""
+    return event.kind == "worker" and "gain" in event.data
 
 
 def _drift(points: Sequence[tuple[int, float]], steps: int, seconds: float) -> dict[str, float]:
@@ -90,13 +96,15 @@ def _like(plan: Plan) -> dict[str, _Number]:
         "limit": plan.evaluate.limit,
         "precision": plan.precision,
     }
-    place = {
+    place: dict[str, _Number] = {
         "layout": plan.layout.name,
         "devices": plan.devices,
         "cluster": plan.cluster.name,
         "device": plan.cluster.device,
         "threads": plan.cluster.threads,
     }
+    if plan.cluster.share is not None:
+        place["share"] = plan.cluster.share
     knobs = {f"recipe.{name}": _plain(value) for name, value in plan.recipe.knobs.items()}
     return {**knobs, **shape, **place}
 

@@ -26,9 +26,11 @@ import torch
 from turnaround import worker
 from turnaround.engine import loop, precision
 from turnaround.engine.fused import gate
-from turnaround.engine.fused.batches import Broad, Shelf
+from turnaround.engine.fused.batches import Broad, Shelf, tensors
 from turnaround.engine.fused.gate import Choice
 from turnaround.engine.fused.group import Group, Member
+from turnaround.engine.fused.notes import Notes
+from turnaround.engine.fused.stack import learnt
 from turnaround.engine.loop import Parts
 from turnaround.engine.pace import Progress
 from turnaround.engine.recipe import Recipe
@@ -36,6 +38,7 @@ from turnaround.engine.report import Report
 from turnaround.engine.world import join
 from turnaround.errors import ConfigError, Interrupted, PlanError, TurnaroundError
 from turnaround.fusible import ENDED, STOP, apart, common
+from turnaround.signature import signature
 from turnaround.spec import Assignment, Plan, from_json
 
 GLANCE = 0.25  # seconds between looks whether somebody asked a run to stop
@@ -193,7 +196,8 @@ class Carriage:
                 parts = self._parts(place)
                 now = loop.restore(parts)
                 parts.model.train()
-                return Member(parts, now, self.rides[place].plan.optim)
+                plan = self.rides[place].plan
+                return Member(parts, now, plan.optim, _last(plan))
         except Exception as error:  # the run's door: the others go on
             self._over(place, error)
             return None
@@ -254,9 +258,13 @@ class Carriage:
             return Choice(why=why)
         alone, first = Trace(), Trace()
         try:
-            gate.fit(self._parts(0, first))
+            parts, trials = self._parts(0, first), len(self.rides)
+            gate.fit(parts)
             solo, grouped = functools.partial(self._solo, alone), self._grouped(first)
-            choice = gate.choose(solo, grouped, len(self.rides), self._work(), self._ticker())
+            asked = (solo, grouped, trials, self._work(), self._ticker())
+            choice = gate.choose(*asked, self._notes(parts))
+            if choice.size > 1 and not first.losses:  # all was known
+                gate.pace(grouped(gate.sizes(trials)[0]), self._ticker(), 0.0)
             precise = self.rides[0].plan.precision == "fp64"
             if gate.same(alone.losses[:COMPARED], first.losses[:COMPARED], precise):
                 return choice
@@ -266,14 +274,21 @@ class Carriage:
         except Exception as error:  # torch cannot map some operation, or there is no memory
             return Choice(why=f"{type(error).__name__}: {error}".splitlines()[0])
 
+    def _notes(self, parts: Parts) -> Notes:
+        """Beside what the recipe keeps: of this machine, and of what makes a step take as long as
+        it does. Knobs are not in it, of which most change nothing or change a shape."""
+        plan, assignment, _ = self.rides[0]
+        shapes = {name: [*p.shape] for name, p in learnt(parts.model).items()}
+        batch = [[*part.shape] for part in tensors(next(parts.feed.pieces(0)).batch)]
+        where = [platform.node(), str(self._world.device), torch.get_num_threads()]
+        code = [plan.recipe.name, plan.place.code, plan.version, torch.__version__]
+        asked = [code, where, plan.optim.name, plan.precision, shapes, batch]
+        cache = Path(assignment.folder).parents[1] / "cache" / plan.recipe.name
+        return Notes(cache / f"gate-{signature(asked)}.json")
+
     def _work(self) -> float:
         """Steps of all runs; there is no telling under a budget of time."""
-        total = 0.0
-        for plan, _, _ in self.rides:
-            examples = plan.budget.examples or math.inf
-            limits = [plan.until, plan.budget.steps, examples / plan.data.batch]
-            total += min(limit for limit in limits if limit)
-        return total
+        return sum(_last(plan) for plan, _, _ in self.rides)
 
     def _solo(self, trace: Trace) -> gate.Step:
         """A step of a run by itself, with everything on."""
@@ -288,9 +303,14 @@ class Carriage:
         def grouped(size: int) -> gate.Step:
             for place in range(len(made), size):
                 made.append(self._parts(place, Trace() if place else first))
-            optims = [ride.plan.optim for ride in self.rides]
-            members = [Member(made[i], Progress(), optims[i]) for i in range(size)]
-            return Group(members, self._shelves, lambda member, error: 1).step
+            plans = [ride.plan for ride in self.rides[:size]]
+            members = [
+                Member(parts, Progress(), plan.optim, _last(plan))
+                for parts, plan in zip(made, plans, strict=False)
+            ]
+            group = Group(members, self._shelves, lambda member, error: 1)
+            group.warm()
+            return group.step
 
         return grouped
 
@@ -309,9 +329,13 @@ class Trace(Report):
         self.losses: list[float] = []
 
     def event(self, kind: str, /, **data: Any) -> None:
+        """Nobody hears it."""
+
+    def line(self, kind: str, data: Callable[..., str], *what: Any) -> None:
         """Keep the loss of a point."""
-        if kind == "metrics" and "loss" in data["values"]:
-            self.losses.append(data["values"]["loss"])
+        if kind == "metrics":
+            _, (loss, *_) = what
+            self.losses.append(loss)
 
 
 class Asked:
@@ -327,6 +351,13 @@ class Asked:
             self._looked, self._there = now, self._file.exists()
             self._beat()
         return self._there or self._wish()
+
+
+def _last(plan: Plan) -> float:
+    """The step after which a run is over; there is no telling under a budget of time."""
+    examples = plan.budget.examples or math.inf
+    limits = [plan.until, plan.budget.steps, examples / plan.data.batch]
+    return min(limit for limit in limits if limit)
 
 
 def _synchronized() -> float:

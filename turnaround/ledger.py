@@ -9,7 +9,7 @@
 Spans come from the launcher, the pool and the loop, never from user code. A moment belongs to one
 row and one attempt: what came before an attempt, its queue for example, belongs to it. The pause
 between a stop and a resume is nobody's time and is not counted. All moments are by one clock:
-`pool/offset.py` sees to those of other machines.
+`pool/messages/offset.py` sees to those of other machines.
 """
 
 from __future__ import annotations

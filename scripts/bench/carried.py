@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,33 +15,47 @@ from turnaround.spec import Plan
 PROJECT = Path(__file__).parents[2]
 COMMON = ["cluster=inline", "cluster.threads=1", "tracking=none"]
 
-AT = 0.6  # of the schedule: where the target is
+AT = 0.6  # of the schedule: where the last target is
+SHARES = (0.6, 0.8, 1.0)  # of the way there, by the loss's logarithm: all targets
 LOOKS = 40  # in the schedule
 RECIPES = {
     "lm": [
-        *("recipe=lm", "recipe.width=64", "recipe.layers=1", "recipe.context=32"),
+        *("recipe=lm", "recipe.width=128", "recipe.layers=2", "recipe.context=32"),
         *("recipe.sentences=6000", "recipe.written=2", "optim.lr=0.003", "optim.warmup=50"),
         *("data.batch=16", "budget.steps=800"),
     ],
-    "image": ["recipe=image", "optim.lr=0.004", "data.batch=16", "budget.steps=320"],
+    "image": [
+        *("recipe=image", "recipe.width=128", "recipe.shift=2"),
+        *("optim.lr=0.001", "data.batch=16", "budget.steps=800"),
+    ],
+    "pointer": [
+        *("recipe=pointer", "recipe.width=256", "optim.lr=0.001", "optim.warmup=50"),
+        *("data.batch=32", "budget.steps=600"),
+    ],
     "momentum": [  # the same by plain gradients, of which the law speaks
-        *("recipe=image", "optim=momentum", "optim.lr=0.02", "data.batch=16", "budget.steps=480"),
+        *("recipe=image", "recipe.width=128", "recipe.shift=2", "optim=momentum"),
+        *("optim.lr=0.02", "data.batch=16", "budget.steps=640"),
     ],
     "seq2seq": [
         *("recipe=seq2seq", "recipe.width=64", "recipe.examples=10000", "recipe.beam=1"),
         *("optim.lr=0.007", "data.batch=32", "budget.steps=800"),
     ],
 }
-SHELF = ["lm", "image", "seq2seq"]  # those that are asked for where nothing is said
+SHELF = ["lm", "image", "pointer"]  # those that are asked for where nothing is said
 
 
 @dataclass(frozen=True)
 class First:
-    """A recipe's run at 1 × the batch, and the loss to be reached."""
+    """A recipe's run at 1 × the batch, and the losses to be reached."""
 
     words: list[str]  # without those that make it listen
     run: str
-    target: float
+    targets: tuple[float, ...]
+
+    @property
+    def target(self) -> float:
+        """The last of them."""
+        return self.targets[-1]
 
 
 @dataclass(frozen=True)
@@ -50,10 +64,11 @@ class There:
 
     steps: float  # between two looks, by a line
     seconds: float  # of training, evaluations included
+    examples: float
 
 
 def first(name: str, seed: int, home: Path, steps: int | None = None) -> First:
-    """That recipe's, now or from before; a target is the loss after 60 % of the schedule."""
+    """That recipe's, now or from before; the last target is the loss at 60 % of the schedule."""
     words = [*RECIPES[name], f"seed={seed}", "evaluate.limit=200", "evaluate.score=loss"]
     steps = steps or next(int(w[13:]) for w in words if w.startswith("budget.steps="))
     words += [f"budget.steps={steps}", f"evaluate.every={max(1, steps // LOOKS)}"]
@@ -62,7 +77,9 @@ def first(name: str, seed: int, home: Path, steps: int | None = None) -> First:
     run = once(home / f"{name}-{seed}.run", lambda: carried([*words, *listening], home))
     valid = told(run, home).valid
     near = sorted(valid, key=lambda pair: abs(pair[0] - AT * steps))[:3]
-    return First(words, run, statistics.mean(values["loss"] for _, values in near))
+    last = statistics.mean(values["loss"] for _, values in near)
+    begun = valid[0][1]["loss"]
+    return First(words, run, tuple(begun * (last / begun) ** share for share in SHARES))
 
 
 def once(file: Path, make: Callable[[], str]) -> str:
@@ -100,12 +117,14 @@ def there(run: str, home: Path, target: float) -> There | None:
     steps = told(run, home).reached("loss", target, up=False)
     if steps is None:
         return None
-    before = (0.0, 0.0)
-    for event in journal.Journal(home).events(run):
-        if event.kind == "metrics" and event.data["split"] == "valid":
-            now = (float(event.data["step"]), float(event.data["seconds"]))
-            if now[0] >= steps:
-                share = (steps - before[0]) / (now[0] - before[0])
-                return There(steps, before[1] + share * (now[1] - before[1]))
-            before = now
-    return None
+    events = journal.Journal(home).events(run)
+    looks = [e.data for e in events if e.kind == "metrics" and e.data["split"] == "valid"]
+    ways = ([(0, 0.0), *((d["step"], d[what]) for d in looks)] for what in ("seconds", "examples"))
+    return There(steps, *(_between(way, steps) for way in ways))
+
+
+def _between(known: Sequence[tuple[float, float]], at: float) -> float:
+    """By a line."""
+    after = next(place for place, (x, _) in enumerate(known) if x >= at)
+    (x, y), (left, below) = known[after], known[max(after - 1, 0)]
+    return y if x == left else below + (y - below) * (at - left) / (x - left)

@@ -6,38 +6,21 @@ TURNAROUND_SCREENSHOTS=/some/folder keeps the pictures.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.chromium import MARKS, TRAINING, serving, shown
 from tests.workshop import Workshop, make_store
 from turnaround.spec import Optim
 from turnaround.tracking.start import ENVIRON
-from turnaround.tracking.ui import free_port
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-dev-shm-usage --disable-background-networking --disable-component-update "
-    "--window-size=1600,1800"  # charts are drawn when they are seen
-)
-TRAINING = "workflowType=machine_learning"
 CURVES = """
 const drawn = (plot) => [...plot.querySelectorAll('.trace path.js-line')];
 const lines = (plot) => drawn(plot).map((line) => line.getAttribute('d'));
@@ -47,14 +30,7 @@ const shown = cards.filter(([plot, card]) => card && card.innerText.startsWith('
 return shown.map(([plot, card]) => [card.innerText, lines(plot)]);
 """
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER), reason="no chromium and chromedriver here: .ci/run installs them"
-    ),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -80,49 +56,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
 @pytest.fixture(scope="module")
 def server(workshop: Workshop) -> Iterator[str]:
     """The address of a plain `mlflow ui`, started in the project's folder with nothing said."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "ui", "--port", str(port)],
-        cwd=workshop.project,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 120
-    while not answers(url):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    yield url
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(20)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM or ""
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    chrome = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield chrome
-    chrome.quit()
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    asked = os.environ.get("TURNAROUND_SCREENSHOTS")
-    folder = Path(asked) if asked else tmp_path_factory.mktemp("pictures")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def answers(url: str) -> bool:
-    try:
-        return bool(urllib.request.urlopen(f"{url}/health", timeout=2).status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+    with serving(workshop.project) as url:
+        yield url
 
 
 def at(workshop: Workshop, run: str) -> dict[str, str]:
@@ -131,21 +66,9 @@ def at(workshop: Workshop, run: str) -> dict[str, str]:
     return place
 
 
-def shown(browser: webdriver.Chrome, *words: str) -> str:
-    """The text of the page, once all words are on it."""
-    deadline = time.monotonic() + 60
-    while True:
-        text = browser.find_element(By.TAG_NAME, "body").text
-        missing = [word for word in words if word not in text]
-        if not missing:
-            return text
-        assert time.monotonic() < deadline, f"{missing} not on the page:\n{text}"
-        time.sleep(0.3)
-
-
 def curves(browser: webdriver.Chrome) -> tuple[str, list[Any]]:
     """The text and the lines of the chart of valid/bleu, once it is drawn."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while True:
         for text, lines in browser.execute_script(CURVES):
             drawn = [line for line in lines if line and line.count("L") + line.count("C") > 3]
@@ -200,7 +123,7 @@ def test_the_page_of_a_run_shows_its_plots(
     browser.get("about:blank")  # else the file that is open stays open
     browser.get(f"{server}/#/{page}/artifacts/plots/loss.png?{TRAINING}")
     loaded = "return document.querySelector('img[alt=\"plots/loss.png\"]')?.naturalWidth"
-    WebDriverWait(browser, 60).until(lambda page: page.execute_script(loaded) == 840)
+    WebDriverWait(browser, 150).until(lambda page: page.execute_script(loaded) == 840)
     browser.save_screenshot(str(pictures / "plot.png"))
 
 

@@ -38,11 +38,11 @@ class Said:
 
 
 @pytest.fixture
-def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
+def journal(tmp_path: Path, well_read: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
     """An empty journal, which the command line finds as its own."""
-    monkeypatch.setenv("TURNAROUND_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TURNAROUND_HOME", str(well_read))
     monkeypatch.setenv("HOME", str(tmp_path))
-    return Journal(tmp_path / "home")
+    return Journal(well_read)
 
 
 @pytest.fixture

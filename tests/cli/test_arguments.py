@@ -1,6 +1,6 @@
 import pytest
 
-from turnaround.cli import arguments
+from turnaround.cli.words import arguments
 from turnaround.errors import ConfigError
 
 

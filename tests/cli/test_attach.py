@@ -3,10 +3,10 @@ import io
 import pytest
 from rich.console import Console
 
-from turnaround.cli import attach
-from turnaround.cli.lines import Lines
-from turnaround.cli.live import Screen
-from turnaround.cli.progress import Progress
+from turnaround.cli.running import attach
+from turnaround.cli.views.lines import Lines
+from turnaround.cli.views.live import Screen
+from turnaround.cli.views.progress import Progress
 from turnaround.journal import Journal, Run
 
 

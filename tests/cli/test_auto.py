@@ -10,8 +10,8 @@ import pytest
 
 from tests.cli.conftest import PLAN
 from tests.cli.test_worth import events
-from turnaround.cli import auto
-from turnaround.cli.arguments import Sought
+from turnaround.cli.verdicts import auto
+from turnaround.cli.words.arguments import Sought
 from turnaround.errors import PlanError
 from turnaround.journal import Journal
 from turnaround.spec import Data, Inventory, Status

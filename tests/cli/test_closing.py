@@ -1,8 +1,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from turnaround.cli.closing import closing
-from turnaround.cli.tail import latest
+from turnaround.cli.views.closing import closing
+from turnaround.cli.views.tail import latest
 from turnaround.journal import Journal, Run
 from turnaround.spec import Event, Status
 

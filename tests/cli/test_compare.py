@@ -14,7 +14,8 @@ from tests.sweeps import Night, asked, bowl
 from turnaround.journal import Journal
 from turnaround.spec import Plan
 
-compare = importlib.import_module("turnaround.cli.compare")  # the package has its verb by that name
+# the package has its verb by that name
+compare = importlib.import_module("turnaround.cli.verbs.compare")
 
 
 def noisy(plan: Plan, step: int) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from turnaround.cli import data
+from turnaround.cli.verbs import data
 
 NUMBERS = '''"""Numbers, one a line."""
 

@@ -1,5 +1,5 @@
-from turnaround.cli import doctor
-from turnaround.cli.doctor import Around
+from turnaround.cli.verbs import doctor
+from turnaround.cli.verbs.doctor import Around
 from turnaround.launch.pool import Pool
 
 

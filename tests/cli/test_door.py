@@ -6,8 +6,9 @@ import pytest
 import typer
 
 from turnaround.cli import door
-from turnaround.errors import DataError, Interrupted, PlanError
+from turnaround.errors import DataError, Interrupted, LaunchError, PlanError
 from turnaround.journal import Journal
+from turnaround.launch.dashboard import Silent
 
 
 def raising(error: BaseException) -> Callable[[], int | None]:
@@ -39,6 +40,13 @@ def test_what_a_verb_returns_is_the_exit_code(answer: int | None, code: int) -> 
 def test_an_error_is_told_in_three_parts(capsys: pytest.CaptureFixture[str]) -> None:
     door.leave(raising(PlanError("asked for 8 devices, found 2", "choose 2")), debug=False)
     assert capsys.readouterr() == ("", "PlanError: asked for 8 devices, found 2\n  → choose 2\n")
+
+
+def test_a_rooms_own_kind_is_told_as_the_one_it_belongs_to(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert door.leave(raising(Silent("nobody answers")), debug=False) == LaunchError.exit_code
+    assert capsys.readouterr().err == "LaunchError: nobody answers\n"
 
 
 def test_debug_shows_the_whole_traceback_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from turnaround.cli import follow
-from turnaround.cli.follow import Follower
-from turnaround.cli.lines import Lines
-from turnaround.cli.progress import Progress
-from turnaround.cli.tail import Tail
+from turnaround.cli.running import follow
+from turnaround.cli.running.follow import Follower
+from turnaround.cli.views.lines import Lines
+from turnaround.cli.views.progress import Progress
+from turnaround.cli.views.tail import Tail
 from turnaround.errors import JournalError
 from turnaround.journal import Journal, Run
 from turnaround.spec import Status

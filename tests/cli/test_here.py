@@ -15,7 +15,7 @@ from tests.projects import WORDS, make_project
 from turnaround.journal import Journal
 from turnaround.spec import Status
 
-LONG = ("recipe.pause=0.01", "budget.steps=400", "checkpoint.every=5", "cluster=inline")
+LONG = ("recipe.pause=0.02", "budget.steps=400", "checkpoint.every=5", "cluster=inline")
 
 
 def start(project: Path, *words: str) -> subprocess.Popen[str]:
@@ -32,12 +32,12 @@ def saved(journal: Journal) -> bool:
 def test_ctrl_c_saves_and_resume_goes_on(journal: Journal, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     process = start(project, "run", *WORDS, *LONG)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while not saved(journal):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=150)
     run = journal.runs()[0]
     assert (process.returncode, err) == (130, "")
     assert run.status is Status.STOPPED
@@ -45,7 +45,7 @@ def test_ctrl_c_saves_and_resume_goes_on(journal: Journal, tmp_path: Path) -> No
     assert f"  go on   turnaround resume {run.id}\n" in out
 
     process = start(project, "resume", run.id, "--json")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=150)
     told = json.loads(out)
     assert process.returncode == 0
     assert (told["id"], told["attempt"], told["step"]) == (run.id, 2, 400)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from turnaround.cli.init import STARTER
+from turnaround.cli.verbs.init import STARTER
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 

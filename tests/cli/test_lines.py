@@ -1,8 +1,8 @@
 import io
 from collections.abc import Callable
 
-from turnaround.cli.lines import Lines
-from turnaround.cli.progress import Progress
+from turnaround.cli.views.lines import Lines
+from turnaround.cli.views.progress import Progress
 from turnaround.forecast.eta import Forecast
 from turnaround.spec import Budget, Event
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from turnaround.cli.live import Screen
-from turnaround.cli.progress import Progress
+from turnaround.cli.views.live import Screen
+from turnaround.cli.views.progress import Progress
 from turnaround.forecast.eta import Forecast
 from turnaround.spec import Budget, Event
 

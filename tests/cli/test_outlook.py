@@ -8,8 +8,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from turnaround.cli.outlook import ahead, forecast, waits
-from turnaround.cli.tail import latest
+from turnaround.cli.views.outlook import ahead, forecast, waits
+from turnaround.cli.views.tail import latest
 from turnaround.forecast.guess import Interval
 from turnaround.journal import Journal
 from turnaround.pool.places import Places, Record, write_record

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from turnaround.cli.progress import Progress
+from turnaround.cli.views.progress import Progress
 from turnaround.forecast.eta import Forecast
 from turnaround.spec import Budget, Event, Status, to_dict
 

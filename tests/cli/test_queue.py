@@ -14,11 +14,11 @@ import pytest
 
 from tests.cli.conftest import PLAN
 from turnaround.journal import Journal, Run
-from turnaround.pool import wire
-from turnaround.pool.gang import Placement
-from turnaround.pool.line import Line
 from turnaround.pool.machines import Machine
+from turnaround.pool.messages import wire
+from turnaround.pool.node.gang import Placement
 from turnaround.pool.places import Places, Record, write_record
+from turnaround.pool.queue.line import Line
 from turnaround.spec import Cluster, Status
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from turnaround.cli.complete import BASH
+from turnaround.cli.verbs.complete import BASH, SCRIPTS
 
 TINY = '''"""Count to ten."""
 
@@ -118,22 +118,27 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
+def slow(line: str, offered: list[str]) -> Any:
+    """Each starts a shell and a command line of its own."""
+    return pytest.param(line, offered, marks=pytest.mark.slow)
+
+
 @pytest.mark.skipif(not shutil.which("bash"), reason="no bash here")
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("turnaround rec", ["recipes"]),
+        slow("turnaround rec", ["recipes"]),
         ("turnaround run opt", ["optim=", "optim."]),
-        ("turnaround run see", ["seed="]),
-        ("turnaround plan optim=ada", ["adagrad", "adam", "adamw"]),
-        ("turnaround plan optim.zz", [""]),
-        ("turnaround plan optim.sch", ["optim.schedule="]),
+        slow("turnaround run see", ["seed="]),
+        slow("turnaround plan optim=ada", ["adagrad", "adam", "adamw"]),
+        slow("turnaround plan optim.zz", [""]),
+        slow("turnaround plan optim.sch", ["optim.schedule="]),
         ("turnaround plan optim.schedule=co", ["constant", "cosine"]),
-        ("turnaround plan recipe=ti", ["tiny"]),
+        slow("turnaround plan recipe=ti", ["tiny"]),
         ("turnaround plan recipe=tiny recipe.wi", ["recipe.width="]),
-        ("turnaround plan recipe=tiny recipe.kind=", ["a", "b"]),
-        ("turnaround plan recipe=tiny recipe.deep=", ["true", "false"]),
-        ("turnaround plan recipe=none recipe.wi", [""]),
+        slow("turnaround plan recipe=tiny recipe.kind=", ["a", "b"]),
+        slow("turnaround plan recipe=tiny recipe.deep=", ["true", "false"]),
+        slow("turnaround plan recipe=none recipe.wi", [""]),
         ("turnaround recipes ti", ["tiny"]),
     ],
 )
@@ -148,11 +153,60 @@ def test_the_shell_completes_groups_options_and_settings(
     assert done.stdout.splitlines() == offered
 
 
+WORDS_OF = {  # the same in a shell where somebody presses Tab, as far as it can be without a screen
+    "zsh": """
+compdef() { :; }
+compadd() { while [[ $1 != -- ]]; do shift; done; shift; (( $# )) && print -l -- "$@"; :; }
+compset() { :; }
+_files() { print FILES; }
+eval "$SCRIPT"
+words=("${(@s: :)LINE}") CURRENT=$#words PREFIX=${words[-1]}
+_turnaround
+""",
+    "fish": 'eval "$SCRIPT"\ncomplete --do-complete "$LINE" | string replace -r "\\t.*" ""',
+}
+
+
+@pytest.mark.parametrize("shell", WORDS_OF)
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("turnaround rec", ["recipes"]),
+        ("turnaround run opt", ["optim=", "optim."]),
+        ("turnaround plan optim.schedule=co", ["optim.schedule=constant", "optim.schedule=cosine"]),
+        ("turnaround plan recipe=tiny recipe.wi", ["recipe.width="]),
+    ],
+)
+def test_zsh_and_fish_complete_them_too(
+    project: Path, shell: str, line: str, offered: list[str]
+) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"no {shell} here")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environ = {**os.environ, "SCRIPT": SCRIPTS[shell], "LINE": line, "PATH": path}
+    done = subprocess.run(
+        [shell, "-c", WORDS_OF[shell]], env=environ, capture_output=True, text=True, check=True
+    )
+    assert sorted(done.stdout.splitlines()) == sorted(offered)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_its_script(shell: str, ask: Callable[..., Any]) -> None:
     said = ask("complete", shell)
-    assert said.code == 0
-    assert "turnaround" in said.out
+    assert (said.code, said.out.strip()) == (0, SCRIPTS[shell])
+
+
+def test_zsh_and_fish_get_each_word_with_its_meaning(
+    project: Path, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("_TURNAROUND_COMPLETE", "complete_fish")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "turnaround run optim.l")
+    lines = ask().out.splitlines()
+    assert [line.partition("\t")[0] for line in lines] == ["optim.lr=", "optim.line_search="]
+    assert lines[0] == "optim.lr=\tAmount, 0.001"
+    assert lines[1].startswith("optim.line_search=\tLiteral[")
 
 
 def test_an_unknown_shell_is_refused(ask: Callable[..., Any]) -> None:

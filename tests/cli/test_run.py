@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -23,7 +24,7 @@ from turnaround.spec import Status
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
 SLOW = ("recipe.pause=0.05", "budget.steps=2000", "checkpoint.every=5")
-PATIENCE = 60.0
+PATIENCE = 100.0
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +165,7 @@ def test_ctrl_c_without_a_terminal_saves_and_stops(start, pool) -> None:
     process = start(*run_words("seed=73", "--name", "cut", *SLOW))
     until(lambda: saves(pool.journal, "cut"))
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=100)
     run = newest(pool.journal, "cut")
     assert process.returncode == 130
     assert (run.status, run.reason) == (Status.STOPPED, "stopped with Ctrl-C")
@@ -177,7 +178,7 @@ def test_stopped_by_somebody_else_is_75(start, pool) -> None:
     until(lambda: saves(pool.journal, "taken"))
     run = newest(pool.journal, "taken")
     pool.stop(run.id)
-    process.communicate(timeout=60)
+    process.communicate(timeout=100)
     assert process.returncode == 75
 
 
@@ -267,8 +268,10 @@ def test_on_a_terminal_ctrl_c_offers_to_stop(pool, project) -> None:
 def test_three_times_ctrl_c_is_enough_said(pool, project) -> None:
     terminal = Terminal(run_words("seed=79", "--name", "hurried", *SLOW), project)
     terminal.shows("examples/s")
-    for _ in range(3):
+    for answered in ("[d]etach", "saving and stopping"):  # two that arrive at once are one
         terminal.type("\x03")
-        terminal.read(0.1)
+        terminal.shows(answered)
+    with contextlib.suppress(OSError):  # it may be over by now
+        terminal.type("\x03")
     assert terminal.exit_code() == 130
     until(lambda: newest(pool.journal, "hurried").status is Status.STOPPED)

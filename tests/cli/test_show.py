@@ -2,8 +2,8 @@ import json
 from dataclasses import replace
 from datetime import datetime
 
-from turnaround.cli import plan as plans
-from turnaround.cli import table
+from turnaround.cli.verbs import plan as plans
+from turnaround.cli.views import table
 from turnaround.journal import Journal
 from turnaround.signature import signature
 from turnaround.spec import Status, Tracking

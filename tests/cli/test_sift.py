@@ -12,7 +12,7 @@ import pytest
 
 from tests.projects import make_project
 from tests.sweeps import asked
-from turnaround.cli import sift
+from turnaround.cli.running import sift
 from turnaround.errors import PlanError
 from turnaround.forecast.guess import Interval
 from turnaround.journal import Journal

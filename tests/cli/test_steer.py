@@ -6,7 +6,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from turnaround.cli.steer import InlineSteer, PoolSteer, settle, steer
+from turnaround.cli.running.steer import InlineSteer, PoolSteer, settle, steer
 from turnaround.errors import JournalError
 from turnaround.journal import Journal, Run
 from turnaround.launch.pool import Pool

@@ -22,8 +22,8 @@ def test_when_one_is_not_there_none_is_stopped(ask, submit, journal) -> None:
 
 
 def test_a_run_that_does_not_stop_is_a_matter_for_the_machine(ask, submit, monkeypatch) -> None:
-    monkeypatch.setattr("turnaround.cli.stop.PATIENCE", 0.2)
-    monkeypatch.setattr("turnaround.cli.steer.PoolSteer.stop", lambda *_: None)
+    monkeypatch.setattr("turnaround.cli.verbs.stop.PATIENCE", 0.2)
+    monkeypatch.setattr("turnaround.cli.running.steer.PoolSteer.stop", lambda *_: None)
     submit(RUN, Status.RUNNING)
     said = ask("stop", RUN)
     assert said.code == 3

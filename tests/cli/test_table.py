@@ -1,7 +1,7 @@
 import pytest
 
-from turnaround.cli import table as tables
-from turnaround.cli.table import table
+from turnaround.cli.views import table as tables
+from turnaround.cli.views.table import table
 
 COLUMNS = ("id", "age", "status", "reason")
 ROWS = [("a", "2h", "FAILED", "it broke in the night"), ("bbb", "3h", "RUNNING", "")]

@@ -25,7 +25,7 @@ def answer(plan, folder, code):
 def with_a_model(monkeypatch, tmp_path) -> None:
     (tmp_path / "fake_worker.py").write_text(FAKE)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("turnaround.cli.try_.ANSWER", "fake_worker:answer")
+    monkeypatch.setattr("turnaround.cli.verbs.try_.ANSWER", "fake_worker:answer")
 
 
 @pytest.fixture

@@ -115,9 +115,9 @@ def test_the_pages_are_served_until_ctrl_c_and_nothing_is_left(tmp_path: Path) -
         assert link.startswith(f"{url}/#/experiments/{place['experiment_id']}/runs?")
         assert where.startswith(f"experiments/{place['experiment_id']}/runs/{place['run_id']}?")
         asked = f"{url}/get-artifact?path=log.txt&run_uuid={place['run_id']}"
-        assert urllib.request.urlopen(asked, timeout=30).read() == b"epoch 1\nepoch 2\n"
+        assert urllib.request.urlopen(asked, timeout=100).read() == b"epoch 1\nepoch 2\n"
         child.send_signal(signal.SIGINT)
         assert child.stdout.read() == "Ctrl-C closes the pages\nthe pages are closed\n"
-        assert child.wait(30) == 0
+        assert child.wait(100) == 0
     assert len(family) == 2
     assert not [process for process in family if process.is_running()]

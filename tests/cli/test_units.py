@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from turnaround.cli import units
+from turnaround.cli.views import units
 
 
 @pytest.mark.parametrize(

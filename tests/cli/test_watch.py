@@ -1,6 +1,4 @@
 import json
-import threading
-import time
 
 from turnaround.spec import Status
 
@@ -20,15 +18,15 @@ def test_a_run_that_is_over_is_told_at_once(ask, trained, submit) -> None:
 def test_joining_late_says_where_it_is_and_ends_with_it(
     ask, submit, journal, training, monkeypatch
 ) -> None:
-    monkeypatch.setattr("turnaround.cli.steer.PoolSteer.tend", lambda *_: True)
     submit(RUN, Status.RUNNING)
     journal.append(RUN, *training())
 
-    def end() -> None:
-        time.sleep(0.3)
+    def end(*_: object) -> bool:
+        """While it is watched."""
         journal.mark(RUN, Status.FAILED, "killed by SIGKILL", attempt=1, exit_code=3)
+        return True
 
-    threading.Thread(target=end).start()
+    monkeypatch.setattr("turnaround.cli.running.steer.PoolSteer.tend", end)
     said = ask("watch", RUN)
     assert said.code == 3
     assert said.out == f"{RUN} RUNNING\n{RUN} FAILED: killed by SIGKILL\n"

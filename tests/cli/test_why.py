@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests import projects
-from turnaround.cli import again
+from turnaround.cli.views import again
 from turnaround.journal import Journal, Run
 from turnaround.launch import inline
 from turnaround.launch.pool import Pool
@@ -80,6 +80,7 @@ def test_what_makes_a_run_slow_is_named_with_what_changes_it(
     assert len(keys) == len(set(keys)), "a word that was changed is there once"
 
 
+@pytest.mark.slow
 def test_a_slow_loader_is_named(causes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("turnaround.launch.facts.inventory", lambda: projects.TWO)
     told = causes("recipe.read=0.003")[0]
@@ -98,7 +99,7 @@ def test_the_slow_one_of_two_ranks_is_named(causes) -> None:
 
 
 def test_people_read_the_row_the_gain_and_the_line_to_type(ask, carry_out) -> None:
-    run = carry_out("checkpoint.every=1", "recipe.save=0.05")
+    run = carry_out("checkpoint.every=1", "recipe.save=0.02")
     lines = ask("why", run.id).out.splitlines()
     assert lines[0].startswith(f"{run.id} SUCCEEDED: ")
     assert lines[0].endswith(" from key press to recorded answer")

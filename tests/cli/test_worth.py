@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import PLAN
-from turnaround.cli import verdict, worth
-from turnaround.cli.arguments import Sought
+from turnaround.cli.verdicts import verdict, worth
+from turnaround.cli.words.arguments import Sought
 from turnaround.errors import ConfigError, LaunchError, PlanError
 from turnaround.forecast.past import read
 from turnaround.forecast.speed import Size, Speeds
@@ -127,22 +127,59 @@ def test_what_was_never_seen_is_refused(
         said(journal, target=target)
 
 
-def test_without_a_noise_scale_it_says_how_to_get_one(
+def test_without_a_noise_scale_there_is_one_batch_and_it_says_how_to_get_more(
     journal: Journal, known: Callable[..., None]
 ) -> None:
     known("seq2seq-aaaaa", 64, 0.020, noise=False)
-    with pytest.raises(PlanError) as caught:
-        said(journal, target="bleu=20")
-    assert "update.accumulate=2" in str(caught.value.hint)
+    text = said(journal, target="bleu=20", devices=2)
+    assert "bleu 20 after 200 steps of 64" in text
+    assert "for want of two micro-batches: no batch but 64 can be looked at" in text
+    assert "update.accumulate=2" in text
+    assert " 128 " not in text
 
 
 def test_steps_that_could_not_tell_the_gradient_from_its_noise_want_to_be_more(
     journal: Journal, known: Callable[..., None]
 ) -> None:
     known("seq2seq-aaaaa", 64, 0.020, noise=False, accumulate=2)
-    with pytest.raises(PlanError, match="300 steps could not tell the gradient") as caught:
-        said(journal, target="bleu=20")
-    assert "budget.steps=1200 update.accumulate=2" in str(caught.value.hint)
+    text = said(journal, target="bleu=20")
+    assert "300 steps could not tell the gradient" in text
+    assert "budget.steps=1200 update.accumulate=2" in text
+
+
+def test_before_the_first_run_a_probe_tells_what_the_own_steps_take(
+    journal: Journal, probes: list[Any]
+) -> None:
+    text = said(journal, have=2, by="1h", cost=5.0, words=["recipe=seq2seq"])
+    assert probes == [([1, 2], 60.0)]
+    assert "3,000 steps of 64; 0 timed runs and a probe of 6 sizes" in text
+    assert "no batch but 64 can be looked at" in text
+    assert "data.batch=64 budget.steps=3000" in text.splitlines()[-1]
+    with pytest.raises(PlanError, match="there is none of this recipe") as caught:
+        said(journal, target="bleu=30")
+    assert "turnaround run recipe=seq2seq" in str(caught.value.hint)
+    assert len(probes) == 1
+
+
+def test_those_that_were_trained_as_one_tell_scores_but_no_time(
+    journal: Journal, known: Callable[..., None], probes: list[Any]
+) -> None:
+    known("seq2seq-aaaaa", 64, 0.020)
+    alone = said(journal, have=1, target="bleu=20")
+    known("seq2seq-bbbbb", 64, 0.002)
+    worker = {"pid": 1, "host": "here", "threads": 1, "device": "cpu", "gain": 4.0}
+    journal.append("seq2seq-bbbbb", Event("worker", worker, time.time(), attempt=1))
+    assert said(journal, have=1, target="bleu=20") == alone
+
+
+def test_runs_that_carry_others_are_passed_over(
+    journal: Journal, known: Callable[..., None], submit: Callable[..., Any]
+) -> None:
+    known("seq2seq-aaaaa", 64, 0.020)
+    alone = said(journal, have=1, target="bleu=20")
+    for number in range(verdict.NEWEST):
+        submit(f"seq2seq-{number:05}", Status.SUCCEEDED, replace(PLAN, tags={"kind": "bundle"}))
+    assert said(journal, have=1, target="bleu=20") == alone
 
 
 def test_an_uncertain_noise_scale_says_how_many_more_steps_it_wants(
@@ -218,6 +255,17 @@ def test_a_probe_that_fails_unasked_is_only_noted(
         said(journal, target="bleu=20", probe=True)
 
 
+def test_a_probe_that_fails_before_the_first_run_says_why(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(*_: Any) -> Speeds:
+        raise LaunchError("the probe of a batch of 32 on 1 device failed: not done in 30 s")
+
+    monkeypatch.setattr(speed, "measured", measured)
+    with pytest.raises(PlanError, match=r"was timed; the probe .* failed: not done in 30 s"):
+        said(journal, by="1h")
+
+
 def test_a_probe_alone_tells_what_the_plan_would_take(journal: Journal, probes: list[Any]) -> None:
     text = said(journal, probe=True)
     assert probes == [([1, 2], 60.0)]
@@ -235,11 +283,15 @@ def test_times_of_the_day_and_spans() -> None:
     for wrong in ("7", "25h3", "soon"):
         with pytest.raises(ConfigError):
             verdict.seconds(wrong, now)
-    with pytest.raises(ConfigError):
-        verdict.parse("bleu")
+    for wrong in ("bleu", "=3", "bleu=", "bleu=nan"):
+        with pytest.raises(ConfigError):
+            verdict.parse(wrong)
 
 
 def test_the_verb_takes_its_options(ask: Callable[..., Any], tmp_path: Path) -> None:
-    done = ask("plan", "recipe=seq2seq", "--target", "bleu=30")
+    done = ask("plan", "recipe=seq2seq", "--quick", "--target", "bleu=30")
     assert done.code == 2
-    assert "no run of this recipe has told its gradient noise scale" in done.err
+    assert "what bleu=30 takes is told by runs before" in done.err
+    vague = ask("plan", "recipe=seq2seq", "--quick", "--target", "bleu")
+    assert "--target bleu is no target" in vague.err
+    assert ask("plan", "recipe=seq2seq", "--cost", "-1").code == 2

@@ -102,3 +102,14 @@ def test_of_many_cells_no_law_is_known_but_words_are_drawn() -> None:
     assert law is not None
     assert np.array_equal(law, spikes.planted(5))
     assert np.array_equal(spikes.generated(law, 5, 50, 1), spikes.drawn(law, 50, 1))
+
+
+def test_a_file_of_one_array_is_no_archive(tmp_path: Path) -> None:
+    file = tmp_path / "spikes.npz"
+    with file.open("wb") as single:
+        np.save(single, np.zeros((9, 3)))
+    with pytest.raises(DataError, match=r"is no \.npz file"):
+        spikes.read(file)
+    np.savez(file, words=np.array([[None, 1], [0, 1]], dtype=object))
+    with pytest.raises(DataError, match="cannot be read: Object arrays"):
+        spikes.read(file)

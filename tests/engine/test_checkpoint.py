@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from turnaround.engine.checkpoint import Checkpoints
+from turnaround.engine.checkpoint import Checkpoints, Disk
 from turnaround.errors import CheckpointError
 
 
@@ -166,6 +166,26 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, warnings: Warni
     checkpoints = Checkpoints(tmp_path / "file" / "checkpoints", keep=2, warn=warnings.append)
     assert checkpoints.save("step", 1, state()) is None
     assert "its folder is gone" in warnings[0]
+
+
+def test_those_of_many_runs_are_safe_when_their_disk_settles(tmp_path: Path) -> None:
+    disk, warned = Disk(), Warnings()
+    told: list[str] = []
+    runs = [Checkpoints(tmp_path / str(i), keep=1, warn=warned.append) for i in range(20)]
+    (tmp_path / "3").touch()  # no folder can be made there
+    for run in runs:
+        run.disk = disk
+        for kind, step in (("best", 1), ("step", 1), ("step", 2)):
+            assert run.save(kind, step, state(), told.append) is None
+    assert told == []
+    assert not runs[0].folder.exists()
+    disk.settle()
+    disk.settle()
+    assert told == 19 * ["best-00000001", "step-00000001", "step-00000002"]
+    assert len(warned) == 3
+    runs.pop(3)
+    assert all(names(run) == ["best-00000001", "step-00000002"] for run in runs)
+    assert all(run.newest("step") == "step-00000002" for run in runs)
 
 
 def test_what_a_killed_process_left_half_written_is_never_used_and_swept(

@@ -32,6 +32,7 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
     "fp32 adam": (1e-6, {"optim": Optim("adam", lr=0.01)}),
     "fp32 adagrad": (5e-5, {"optim": Optim("adagrad", lr=0.1)}),
 }
+QUICKLY = ("fp64 clipped", "fp64 in buckets", "fp32 adagrad")
 CLIPPED = CASES["fp64 clipped"][1]
 
 
@@ -47,7 +48,9 @@ def agree(one: Told, two: Told, tolerance: float) -> None:
     )
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[] if case in QUICKLY else [slow]) for case in CASES]
+)
 @pytest.mark.parametrize("update", UPDATES)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[] if n == "ddp" else [slow]) for n in LAYOUTS]

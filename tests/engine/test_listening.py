@@ -93,17 +93,16 @@ def test_parts_of_a_model_hear_what_one_device_hears(name: str, tmp_path: Path) 
 
 
 def test_one_piece_by_itself_tells_nothing(tmp_path: Path) -> None:
-    told = train(regress(Layout(), Update()), tmp_path)
+    told = train(replace(regress(Layout(), Update()), budget=Budget(steps=20)), tmp_path)
     assert told.code == 0
-    assert saved(tmp_path, STEPS)[1]["progress"]["noise"] == []
+    assert saved(tmp_path, 20)[1]["progress"]["noise"] == []
 
 
 def test_what_was_measured_outlives_an_interruption(tmp_path: Path) -> None:
-    plan = regress(Layout(), Update(accumulate=2))
-    half = replace(plan, budget=Budget(steps=STEPS // 2))
-    assert train(half, tmp_path).code == 0
+    plan = replace(regress(Layout(), Update(accumulate=2)), budget=Budget(steps=40))
+    assert train(replace(plan, budget=Budget(steps=20)), tmp_path).code == 0
     assert train(plan, tmp_path, attempt=2).code == 0
-    assert measured(tmp_path).count == STEPS
+    assert measured(tmp_path, 40).count == 40
 
 
 def test_a_run_with_batch_normalisation_says_what_its_noise_scale_means(tmp_path: Path) -> None:

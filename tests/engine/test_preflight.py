@@ -24,7 +24,7 @@ def looked(plan: Plan) -> Fit:
         file = PROJECT / "recipes" / f"{plan.recipe.name}.py"
         return load(file, plan, Path("/nowhere"))
 
-    layout = worker._room("layouts", plan.layout.name).Layout
+    layout = worker.layout_of(plan)
     return preflight.look(plan, make, layout)
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from turnaround.engine.lines import Point
 from turnaround.engine.metrics import Mean
-from turnaround.engine.report import Curve, Norm, Point, Report
+from turnaround.engine.report import Curve, Norm, Report
 from turnaround.errors import NumericsError
+from turnaround.fusion import Trace
 from turnaround.spec import Event, to_json
 
 CPU = torch.device("cpu")
@@ -43,15 +45,19 @@ class Clock:
         return self.now
 
 
+def budget(point: Point) -> tuple[int, float]:
+    return 1000, point.step / 1000
+
+
 def curve(ear: Ear, clock: Clock) -> Curve:
-    return Curve(ear.report, CPU, 1000, lambda point: "nobody", clock)
+    return Curve(ear.report, CPU, budget, lambda point: "nobody", clock)
 
 
 def steps(curve: Curve, clock: Clock, numbers: range, seconds: float) -> None:
     """Steps of ten examples, each of a loss equal to its number."""
     for step in numbers:
         clock.now += seconds
-        point = Point(step, step / 10, 10 * step, clock.now, step / 1000, rate=0.1)
+        point = Point(step, step / 10, 10 * step, clock.now, rate=0.1)
         take(curve, point, torch.tensor([2.0 * step, 2.0]), one)
 
 
@@ -90,11 +96,11 @@ def test_early_steps_are_all_points() -> None:
 
 def test_points_of_fast_steps_are_sent_together() -> None:
     sent: list[str] = []
-    drawn = Curve(Report(sent.append, 1, 0), CPU, 1000, lambda point: "nobody", time.monotonic)
+    drawn = Curve(Report(sent.append, 1, 0), CPU, budget, lambda point: "nobody", time.monotonic)
     began = time.monotonic()
     for step in range(1, 41):
         time.sleep(0.005)
-        point = Point(step, step / 10, 10 * step, 0.0, step / 1000, rate=0.1)
+        point = Point(step, step / 10, 10 * step, 0.0, rate=0.1)
         take(drawn, point, torch.ones(2), one)
     taken = time.monotonic() - began
     drawn.settle(one)
@@ -105,10 +111,10 @@ def test_points_of_fast_steps_are_sent_together() -> None:
 def test_points_of_slow_steps_do_not_wait() -> None:
     sent: list[str] = []
     clock = Clock()
-    drawn = Curve(Report(sent.append, 1, 0), CPU, 1000, lambda point: "nobody", clock)
+    drawn = Curve(Report(sent.append, 1, 0), CPU, budget, lambda point: "nobody", clock)
     for step in range(1, 5):
-        clock.now += 0.1
-        take(drawn, Point(step, 0, 0, 0, 0, 0), torch.ones(2), one)
+        clock.now += 0.6
+        take(drawn, Point(step, 0, 0, 0, 0), torch.ones(2), one)
         assert sum(text.count('"metrics"') for text in sent) == step
 
 
@@ -133,6 +139,13 @@ def test_slow_steps_make_a_point_a_second() -> None:
     ear, clock = Ear(), Clock()
     steps(curve(ear, clock), clock, range(101, 106), seconds=1.5)
     assert said(ear) == [101, 102, 103, 104, 105]
+
+
+def test_a_trace_says_nothing_and_keeps_the_losses() -> None:
+    trace, clock = Trace(), Clock()
+    drawn = Curve(trace, CPU, budget, lambda point: "nobody", clock)
+    steps(drawn, clock, range(1, 4), seconds=0.01)
+    assert trace.losses == [1, 2, 3]
 
 
 def test_fast_steps_make_fifty_points_a_second() -> None:
@@ -187,17 +200,17 @@ def test_a_number_that_is_not_finite_ends_it(loss: float, norm: float, what: str
     drawn = curve(Ear(), Clock())
     seen = torch.tensor([loss, 1.0])
     with pytest.raises(NumericsError) as caught:
-        take(drawn, Point(7, 0, 0, 0, 0, 0), seen, lambda: torch.tensor(norm))
+        take(drawn, Point(7, 0, 0, 0, 0), seen, lambda: torch.tensor(norm))
     assert caught.value.message == what
 
 
 @pytest.mark.gpu
 def test_a_device_is_read_one_step_late() -> None:
     ear, clock = Ear(), Clock()
-    drawn = Curve(ear.report, torch.device("cuda"), 10, lambda point: "nobody", clock)
+    drawn = Curve(ear.report, torch.device("cuda"), budget, lambda point: "nobody", clock)
     for step in (1, 2):
         loss = torch.tensor([float(step), 1.0], device="cuda")
-        take(drawn, Point(step, 0, 0, 0, 0, 0), loss, lambda: torch.tensor(1.0, device="cuda"))
+        take(drawn, Point(step, 0, 0, 0, 0), loss, lambda: torch.tensor(1.0, device="cuda"))
         assert said(ear) == list(range(1, step))
     drawn.settle(one)
     assert said(ear) == [1, 2]
@@ -213,7 +226,7 @@ def test_the_norm_is_asked_for_once_a_second() -> None:
 
     for step in range(101, 131):
         clock.now += 0.125
-        take(drawn, Point(step, 0, 0, clock.now, 0, 0), torch.ones(2), norm)
+        take(drawn, Point(step, 0, 0, clock.now, 0), torch.ones(2), norm)
     assert asked == [0.125, 1.125, 2.125, 3.125]
 
 
@@ -228,7 +241,7 @@ def test_all_ranks_ask_for_the_norm_at_the_same_steps_whatever_their_own_clocks_
                 return one()
 
             clock.now += pace
-            take(drawn, Point(step, 0, 0, 0.3 * step, 0, 0), torch.ones(2), norm)
+            take(drawn, Point(step, 0, 0, 0.3 * step, 0), torch.ones(2), norm)
             if step == 115:
                 drawn.settle(norm)
     assert asked[0] == asked[1]
@@ -245,7 +258,7 @@ def test_a_gradient_that_is_not_finite_is_found_before_the_parameters_are_saved(
 def test_the_share_of_the_peak_is_told_where_it_is_known() -> None:
     for used, known in ((lambda speed: speed / 4000, True), (lambda speed: float("nan"), False)):
         ear, clock = Ear(), Clock()
-        drawn = Curve(ear.report, CPU, 1000, lambda point: "nobody", clock, used)
+        drawn = Curve(ear.report, CPU, budget, lambda point: "nobody", clock, used)
         steps(drawn, clock, range(1, 4), seconds=0.01)
         points = [point["values"] for point in ear.of("metrics")]
         assert [point.get("mfu") for point in points[1:]] == (
@@ -253,11 +266,12 @@ def test_the_share_of_the_peak_is_told_where_it_is_known() -> None:
         )
 
 
-def test_a_point_is_the_line_that_json_would_make_of_it() -> None:
+def test_what_is_said_often_are_the_lines_that_json_would_make_of_it() -> None:
     sent: list[str] = []
-    drawn = Curve(Report(sent.append, 3, 0), CPU, 1000, lambda point: "nobody", clock=Clock())
-    take(drawn, Point(7, 1 / 3, 70, 1e-7, 0.5, rate=1e-5), torch.tensor([2e22, 3.0]).double(), one)
-    line = next(line for text in sent for line in text.splitlines() if '"metrics"' in line)
-    assert line == to_json(Event(**json.loads(line)))
+    drawn = Curve(Report(sent.append, 3, 0), CPU, budget, lambda point: "nobody", clock=Clock())
+    take(drawn, Point(7, 1 / 3, 70, 1e-7, rate=1e-5), torch.tensor([2e22, 3.0]).double(), one)
+    told = [Event(**json.loads(line)) for text in sent for line in text.splitlines()]
+    assert [event.kind for event in told] == ["metrics", "progress", "ledger"]
+    assert "\n".join(sent) == "\n".join(map(to_json, told))
     loss = float(torch.tensor(2e22)) / 3
-    assert json.loads(line)["data"]["values"] == {"loss": loss, "lr": 1e-5, "norm": 1.0}
+    assert told[0].data["values"] == {"loss": loss, "lr": 1e-5, "norm": 1.0}

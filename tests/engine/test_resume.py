@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,12 @@ def dropping(**changes: object) -> Plan:
         checkpoint=Checkpoint(every=10),
     )
     return replace(plan, **changes)  # type: ignore[arg-type]  # fields by name
+
+
+def interrupted(plan: Plan, number: int, after: int, **more: object) -> Plan:
+    """A rank of it sends itself a signal after so many of its batches."""
+    knobs = {**plan.recipe.knobs, "signal": number, "after": after, **more}
+    return replace(plan, recipe=Recipe(plan.recipe.name, knobs))  # type: ignore[arg-type]  # knobs by name
 
 
 def parameters(home: Path, step: int) -> dict[str, torch.Tensor]:
@@ -59,11 +64,7 @@ def test_a_killed_run_repeats_the_steps_since_its_checkpoint_and_ends_the_same(
     tmp_path: Path,
 ) -> None:
     whole = train(dropping(), tmp_path / "whole")
-    slow = dropping(recipe=Recipe("digits", {"dropout": 0.3, "pause": 0.02}))
-    gang = Gang(slow, tmp_path / "killed")
-    gang.until(lambda told: 25 in told.curve())
-    gang.ranks[0].kill()
-    (first,) = gang.wait()
+    (first,) = Gang(interrupted(dropping(), signal.SIGKILL, 25), tmp_path / "killed").wait()
     assert first.code == -signal.SIGKILL
     second = train(dropping(), tmp_path / "killed", attempt=2)
     assert min(second.curve()) == 21
@@ -74,11 +75,8 @@ def test_a_killed_run_repeats_the_steps_since_its_checkpoint_and_ends_the_same(
 def test_a_gang_that_lost_a_rank_goes_on_to_the_same_end(tmp_path: Path) -> None:
     plan = dropping(layout=ddp(2), precision="fp64")
     whole, _ = Gang(plan, tmp_path / "whole").wait()
-    slow = replace(plan, recipe=Recipe("digits", {"dropout": 0.3, "pause": 0.02}))
-    gang = Gang(slow, tmp_path / "killed")
-    gang.until(lambda told: 25 in told.curve())
-    gang.ranks[1].kill()
-    first, _ = gang.wait()
+    lost = interrupted(plan, signal.SIGKILL, 25, whose=1)
+    first, _ = Gang(lost, tmp_path / "killed").wait()
     assert first.code == 3
     assert first.one("error")["message"].startswith("another rank was lost")
     second, _ = Gang(plan, tmp_path / "killed", attempt=2).wait()
@@ -98,13 +96,10 @@ def test_a_run_goes_on_on_another_number_of_devices(tmp_path: Path) -> None:
 
 def test_a_stopped_run_saves_after_its_step_and_ends_the_same(tmp_path: Path) -> None:
     whole = train(dropping(), tmp_path / "whole")
-    slow = dropping(recipe=Recipe("digits", {"dropout": 0.3, "pause": 0.02}))
-    gang = Gang(slow, tmp_path / "stopped")
-    gang.until(lambda told: 15 in told.curve())
-    gang.ranks[0].terminate()
-    (first,) = gang.wait()
+    (first,) = Gang(interrupted(dropping(), signal.SIGTERM, 15), tmp_path / "stopped").wait()
     assert first.code == STOPPED
     step = max(first.curve())
+    assert 15 <= step < 40
     assert first.one("notice")["message"] == f"stopped after step {step}"
     assert first.of("checkpoint")[-1]["step"] == step
     second = train(dropping(), tmp_path / "stopped", attempt=2)
@@ -114,22 +109,16 @@ def test_a_stopped_run_saves_after_its_step_and_ends_the_same(tmp_path: Path) ->
 
 
 def test_all_ranks_of_a_gang_stop_after_the_same_step(tmp_path: Path) -> None:
-    plan = dropping(layout=ddp(2), recipe=Recipe("digits", {"pause": 0.02}))
-    gang = Gang(plan, tmp_path)
-    gang.until(lambda told: 15 in told.curve())
-    os.kill(gang.ranks[1].pid or 0, signal.SIGTERM)
-    assert [told.code for told in gang.wait()] == [STOPPED, STOPPED]
+    stopped = Gang(interrupted(dropping(layout=ddp(2)), signal.SIGTERM, 15, whose=1), tmp_path)
+    assert [told.code for told in stopped.wait()] == [STOPPED, STOPPED]
 
 
 def test_an_evaluation_that_a_stop_cut_short_is_made_up_for(tmp_path: Path) -> None:
     looks = Evaluate(every=20, score="right")
     plan = dropping(evaluate=looks, checkpoint=Checkpoint(), data=Data(batch=2))
     whole = train(plan, tmp_path / "whole")
-    slow = replace(plan, recipe=Recipe("digits", {"dropout": 0.3, "pause": 0.05}))
-    gang = Gang(slow, tmp_path / "stopped")
-    gang.until(lambda told: 20 in told.curve())
-    gang.ranks[0].terminate()
-    (first,) = gang.wait()
+    stopped = interrupted(plan, signal.SIGTERM, 20, judging=True)
+    (first,) = Gang(stopped, tmp_path / "stopped").wait()
     assert (first.code, first.of("checkpoint")[-1]["step"]) == (STOPPED, 20)
     assert first.curve("loss", "valid") == {}
     second = train(plan, tmp_path / "stopped", attempt=2)

@@ -31,7 +31,11 @@ def test_batches_double_while_there_is_time_and_to_a_hundred_times_at_most(tmp_p
     told = gauged(hungry(60), tmp_path)
     assert told.code == 0, told.events[-1]
     found = told.of("gauge")
-    assert [size["batch"] for size in found] == [4 * 2**i for i in range(8)]
+    doubled = [4 * 2**i for i in range(8)]
+    assert [size["batch"] for size in found] == doubled + doubled[:4]
+    for once, again in zip(found[:4], found[8:], strict=True):
+        assert again["seconds"] <= once["seconds"]
+        assert again["memory"] == once["memory"]
     assert all(0 <= size["wait"] < size["seconds"] for size in found)
     assert all(size["memory"] > 10**7 for size in found)
     assert told.of("checkpoint") == told.of("metrics") == []

@@ -50,8 +50,9 @@ def talk(rank: int, store: str, listener: socket.socket | None, answer: Connecti
         along = []
         added: list[list[float]] = []
         for step in range(4):
-            adding = world.adding(torch.tensor([1.0 + rank, step], dtype=torch.float64))
-            added.append(adding().tolist())
+            adding = world.adding(torch.tensor([rank], dtype=torch.float64))
+            telling = world.telling((1.0 + rank, float(step)))
+            added.append([*telling()[:2], *adding().tolist()])
             along.append(world.agree(rank == 1 and step == 1, 10.0 * step + rank))
         answer.send([*heard, clocks, added, along])
         world.meet()
@@ -73,7 +74,7 @@ def test_two_ranks_hear_the_same() -> None:
     assert total == {"both": [4.0, 6.0], "first": [5.0], "second": [7.0]}
     assert nothing == {}
     assert clocks == [(False, 0.0), (False, 0.0), (True, 10.0), (False, 20.0)]  # a call late
-    assert sums == [[3.0, 0.0], [3.0, 2.0], [3.0, 4.0], [3.0, 6.0]]
+    assert sums == [[3.0, 0.0, 1.0], [3.0, 2.0, 1.0], [3.0, 4.0, 1.0], [3.0, 6.0, 1.0]]
     assert along == clocks  # whether by themselves or with the sums
     for rank in ranks:
         rank.join(30)

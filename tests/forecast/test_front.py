@@ -118,12 +118,25 @@ def test_a_schedule_is_stretched_as_the_steps_are() -> None:
     assert "warmup" not in alone
 
 
+def test_a_warm_up_in_which_there_is_no_noise_yet_stays_as_long_as_it_was() -> None:
+    scheduled = replace(KNOWN, whole=2000, warmup=100)
+    quiet = point(replace(scheduled, early=0.0), FREE, 1, 96)
+    assert (quiet.budget, quiet.warmup) == (1000, 100)
+    assert point(replace(scheduled, early=32.0), FREE, 1, 96).warmup == 67
+
+
 def test_looks_are_part_of_the_time_and_shared_by_devices() -> None:
     looking = replace(KNOWN, looking=3.0)
     for devices in (1, 2):
         with_, without = (point(known, FREE, devices, 64) for known in (looking, KNOWN))
         more = with_.seconds.middle - without.seconds.middle
         assert more == pytest.approx(3.0 / devices)
+
+
+def test_looks_in_larger_batches_take_less_of_what_each_batch_costs() -> None:
+    looking = replace(KNOWN, looking=60.0, held=8)
+    told = point(looking, REAL, 1, 32).seconds.middle - point(KNOWN, REAL, 1, 32).seconds.middle
+    assert told == pytest.approx(60 * (0.004 / 32 + 0.001) / (0.004 / 8 + 0.001))
 
 
 def test_runs_with_several_batches_say_what_the_critical_batch_is() -> None:

@@ -11,7 +11,7 @@ from tests.examples import example_plan
 from turnaround.forecast.front import LUCK
 from turnaround.forecast.guess import Interval
 from turnaround.forecast.past import Told, read
-from turnaround.spec import Budget, Data, Evaluate, Event, Layout, Optim
+from turnaround.spec import Budget, Cluster, Data, Evaluate, Event, Layout, Optim, Tracking
 
 PLAN = replace(
     example_plan(),
@@ -44,6 +44,29 @@ def test_a_target_takes_the_noise_scale_that_was_told_before_it() -> None:
     assert run.scale_by(250) == Interval(1600, 2000, 2400)
     assert run.scale_by(50) == Interval(800, 1000, 1200)  # the first there was
     assert Told(PLAN).scale_by(50) is None
+
+
+def test_the_noise_of_all_of_the_way_counts_not_that_of_its_first_steps() -> None:
+    events, sums = [], [0.0, 0.0]
+    for count, true in enumerate([1.0] * 10 + [60.0] * 10, 1):  # long gradients, then short ones
+        sums = [sums[0] + 1.0, sums[1] + 1 / true]
+        values = {"noise/low": 1.0, "noise/scale": sums[0] / sums[1], "noise/high": 5.0}
+        values |= {"noise/trace": sums[0] / count, "noise/square": sums[1] / count}
+        where = {"split": "train", "step": (count - 1) * 20, "values": values}
+        events.append(Event("metrics", where, 0.0, attempt=1))
+    run = read(replace(PLAN, tracking=Tracking("none", noise=20)), events)
+    scale, share = run.scale_by(400), (1 / 21 + 60 / 80) / 2
+    assert scale is not None
+    assert scale.middle == pytest.approx(20 * share / (1 - share))
+    early = run.known(400, scale, {})
+    assert early.early is None  # too little was said in ten steps
+    longer = replace(run.plan, optim=replace(PLAN.optim, warmup=180))
+    assert replace(run, plan=longer).known(400, scale, {}).early == pytest.approx(1.0)
+
+
+def test_runs_trained_with_others_or_beside_them_tell_no_time() -> None:
+    assert told().step is not None
+    assert told(cluster=Cluster(share=0.5)).step is None
 
 
 def test_a_schedule_is_as_long_as_its_budget() -> None:

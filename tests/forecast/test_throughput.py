@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import statistics
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from turnaround.forecast.throughput import Law, Step, fit
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("TURNAROUND_TEST_DATA", ROOT.parent / "shared" / "data"))
 TABLE = SHARED / "noise-scale" / "cifar10-placements.csv"
+SIZES = [8, 16, 32, 64, 128]
 TRUE = Law(0.01, 0.001, 0.02, 0.002, 0.06, 0.004, overlap=2.0)
 
 
@@ -43,6 +45,17 @@ def test_one_batch_size_tells_the_time_of_a_step_and_guesses_the_rest() -> None:
     assert 0.08 < found.seconds(1, 1, 128) < 0.16
     assert found.seconds(2, 1, 64) > found.seconds(1, 1, 64)
     assert found.agree(4, 2) > found.agree(4, 1)
+
+
+def test_what_the_law_misses_is_said_between_batches_that_were_measured() -> None:
+    even = steps([(1, 1)], SIZES)
+    seen = [replace(s, seconds=(1.3 if s.batch == 64 else 1) * s.seconds) for s in even]
+    found = fit(seen)
+    for step in seen:
+        assert found.seconds(1, 1, step.batch) == pytest.approx(step.seconds)
+    true, told = TRUE.seconds(1, 1, 50), found.seconds(1, 1, 50)
+    assert 1.05 * true < told < 1.3 * true
+    assert found.seconds(2, 1, 64) < 1.3 * TRUE.seconds(2, 1, 64)  # it was not seen there
 
 
 def test_nothing_measured_is_nothing_known() -> None:

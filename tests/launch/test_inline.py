@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.trials import PROJECT, ddp, trial_plan
+from tests.engine.trials import CONTEXT, PROJECT, ddp, trial_plan, without_home
 from turnaround.errors import JournalError
 from turnaround.journal import Journal, new_id
 from turnaround.launch import inline
@@ -76,13 +75,36 @@ def test_who_watches_hears_what_the_event_file_holds(journal: Journal) -> None:
     assert [e.data["status"] for e in heard if e.kind == "status"] == ["RUNNING", "SUCCEEDED"]
 
 
-def test_the_other_ranks_are_processes_of_their_own(journal: Journal) -> None:
-    heard: list[Event] = []
+def test_the_other_ranks_are_processes_of_their_own_of_which_none_is_left(
+    journal: Journal,
+) -> None:
+    before, heard = threading.active_count(), list[Event]()
     run = carry_out(journal, plan(layout=ddp(2)), heard.append)
     assert journal.run(run).status is Status.SUCCEEDED
     workers = {event.rank: event.data["pid"] for event in heard if event.kind == "worker"}
     assert workers[0] == os.getpid()
     assert workers[1] != os.getpid()
+    deadline = time.monotonic() + 30
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def apart(act: Callable[..., None], *words: Any) -> None:
+    """In a process that has imported torch and what stands at the top of this file."""
+    process = CONTEXT.Process(target=act, args=words)
+    with without_home():
+        process.start()
+    process.join(100)
+    assert process.exitcode == 0
+
+
+def _at_a_terminal(run: str, home: Path) -> None:
+    with (home / "typed").open() as typed, (home / "shown").open("w") as shown:
+        os.dup2(typed.fileno(), 0)
+        os.dup2(shown.fileno(), 1)
+        sys.stdin, sys.stdout = typed, shown
+        inline.resume(run, Journal(home), lambda event: None)
 
 
 def test_a_breakpoint_stops_in_the_terminal(journal: Journal, tmp_path: Path) -> None:
@@ -93,21 +115,9 @@ def test_a_breakpoint_stops_in_the_terminal(journal: Journal, tmp_path: Path) ->
     file.write_text(recipe.replace("time.sleep(self.config.pause)", "breakpoint()"))
     place = replace(plan().place, project=str(tmp_path / "project"))
     submitted = journal.submit(plan(place=place), new_id("digits"))
-    script = f"""
-from pathlib import Path
-from turnaround.journal import Journal
-from turnaround.launch import inline
-inline.resume({submitted.id!r}, Journal(Path({str(tmp_path)!r})), lambda event: None)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        input="p batch.digits.shape\nq\n",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "torch.Size([" in done.stdout
+    (tmp_path / "typed").write_text("p batch.digits.shape\nq\n")
+    apart(_at_a_terminal, submitted.id, tmp_path)
+    assert "torch.Size([" in (tmp_path / "shown").read_text()
     row = journal.run(submitted.id)
     assert (row.status, row.reason) == (Status.STOPPED, "the debugger was left")
 
@@ -119,6 +129,7 @@ def test_a_failure_is_the_runs_reason(journal: Journal) -> None:
     assert row.reason == "evaluate.score=rigth is not among the scores"
 
 
+@pytest.mark.slow
 def test_of_a_gang_the_rank_that_failed_by_itself_is_the_reason(
     journal: Journal, tmp_path: Path
 ) -> None:
@@ -196,18 +207,12 @@ def test_events_that_a_full_disk_did_not_take_are_kept_for_later(
     assert seqs == list(range(1, len(seqs) + 1))
 
 
-def test_no_thread_and_no_process_is_left(journal: Journal) -> None:
-    before = threading.active_count()
-    carry_out(journal, plan(layout=ddp(2)))
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() == before
+def _loaded(file: Path) -> None:
+    file.write_text(" ".join(sys.modules))
 
 
-def test_neither_ray_nor_mlflow_is_imported() -> None:
-    script = "import sys, turnaround.launch.inline, turnaround.worker; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert not {"ray", "mlflow", "hydra"} & set(done.stdout.split())
+def test_neither_ray_nor_mlflow_is_imported(tmp_path: Path) -> None:
+    apart(_loaded, tmp_path / "loaded")
+    loaded = set((tmp_path / "loaded").read_text().split())
+    assert {"turnaround.launch.inline", "turnaround.worker"} <= loaded
+    assert not {"ray", "mlflow", "hydra"} & loaded

@@ -82,7 +82,7 @@ def saved(journal: Journal) -> object:
     return False
 
 
-def await_(ready: Any, patience: float = 90.0) -> None:
+def await_(ready: Any, patience: float = 200.0) -> None:
     deadline = time.monotonic() + patience
     while not ready():
         assert time.monotonic() < deadline
@@ -104,7 +104,7 @@ def test_a_run_trains_there_and_its_answer_and_parameters_are_here(
     here: Here, journal: Journal, there: Cluster
 ) -> None:
     process = here.run("layout=ddp", "layout.replicate=2")
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=250)
     assert process.returncode == 0, out
     (run,) = journal.runs()
     assert (run.status, run.exit_code, run.summary["steps"]) == (Status.SUCCEEDED, 0, 40)
@@ -122,7 +122,7 @@ def test_a_command_line_that_is_killed_misses_nothing_once_it_is_back(
     first.communicate()
     (run,) = journal.runs()
     again = here.start("watch", run.id)
-    out, _ = again.communicate(timeout=120)
+    out, _ = again.communicate(timeout=250)
     assert again.returncode == 0, out
     assert journal.run(run.id).summary["steps"] == 150
     said_once(journal, run.id)
@@ -132,12 +132,12 @@ def test_ctrl_c_saves_and_a_resumed_run_goes_on_from_there(here: Here, journal: 
     process = here.run(*SLOW, "seed=2")
     await_(lambda: saved(journal))
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=250)
     assert process.returncode == 130, out
     (run,) = journal.runs()
     assert (run.status, run.exit_code) == (Status.STOPPED, 75)
     again = here.start("resume", run.id)
-    out, _ = again.communicate(timeout=120)
+    out, _ = again.communicate(timeout=250)
     assert again.returncode == 0, out
     done = journal.run(run.id)
     assert (done.status, done.attempt) == (Status.SUCCEEDED, 2)
@@ -145,10 +145,10 @@ def test_ctrl_c_saves_and_a_resumed_run_goes_on_from_there(here: Here, journal: 
 
 
 def test_a_detached_run_can_be_stopped(here: Here, journal: Journal) -> None:
-    out, _ = here.run(*SLOW, "seed=3", "--detach").communicate(timeout=120)
+    out, _ = here.run(*SLOW, "seed=3", "--detach").communicate(timeout=250)
     (run,) = journal.runs()
     assert f"turnaround watch {run.id}" in out
-    out, _ = here.start("stop", run.id).communicate(timeout=120)
+    out, _ = here.start("stop", run.id).communicate(timeout=250)
     assert f"{run.id} STOPPED" in out, out
     assert journal.run(run.id).exit_code == 75
 

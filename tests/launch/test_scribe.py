@@ -12,8 +12,9 @@ import pytest
 from tests.examples import example_plan
 from turnaround.errors import PlanError
 from turnaround.journal import Journal
-from turnaround.launch.remote import MARK, Remote, Scribe
-from turnaround.pool.driver import MARK as PRINTED
+from turnaround.launch.remote import MARK, Remote
+from turnaround.launch.scribe import Scribe
+from turnaround.pool.head.driver import MARK as PRINTED
 from turnaround.pool.machines import Machine, inventory, told
 from turnaround.snapshot import parcel
 from turnaround.spec import Cluster, Status

@@ -9,6 +9,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-COME_UP = 90.0  # seconds; 12 on a quiet machine
+COME_UP = 200.0  # seconds; 12 on a quiet machine
 ROOT = Path(__file__).parents[2]
 
 
@@ -45,7 +46,9 @@ def cluster(folder: Path, python: str = sys.executable, cpus: int = 2) -> Iterat
     environ["PATH"] = f"{Path(python).parent}:{environ['PATH']}"  # jobs say `python`
     words = ["--head", "--block", "--include-dashboard=true", "--disable-usage-stats"]
     words += [f"--num-cpus={cpus}", "--num-gpus=0", "--dashboard-host=127.0.0.1"]
-    words += ["--node-ip-address=127.0.0.1", f"--temp-dir={folder / 'ray'}"]
+    # Not below pytest's own: the name of a Unix socket has 107 characters at most.
+    short = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
+    words += ["--node-ip-address=127.0.0.1", f"--temp-dir={short.name}"]
     names = ("port", "dashboard-port", "dashboard-agent-listen-port", "metrics-export-port")
     words += [f"--{name}={port}" for name, port in zip(names, ports, strict=False)]
     words += [f"--object-store-memory={128 << 20}", "--include-log-monitor=false"]
@@ -66,6 +69,7 @@ def cluster(folder: Path, python: str = sys.executable, cpus: int = 2) -> Iterat
         yield made
     finally:
         _end(made, ray)
+        short.cleanup()
 
 
 def free_ports(count: int) -> list[int]:

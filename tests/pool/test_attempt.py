@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from turnaround.pool.attempt import Attempt
-from turnaround.pool.outcome import Outcome, verdict
+from turnaround.pool.node.outcome import Outcome, verdict
+from turnaround.pool.scheduler.attempt import Attempt
 
 
 def part(ranks: list[int], codes: dict[int, int], over: bool = True, **more: Any) -> dict[str, Any]:
@@ -66,3 +66,11 @@ def test_a_stopped_gang_is_stopped_wherever_its_ranks_were() -> None:
 def test_what_failed_by_itself_comes_before_what_lost_its_peers() -> None:
     assert verdict([(0, 3), (1, 4)], vital=2) == Outcome(4)
     assert verdict([(0, 3), (1, 3)], vital=2) == Outcome(3, True, "rank 0 lost its peers")
+
+
+def test_who_is_stopped_while_all_meet_has_nothing_to_save() -> None:
+    codes = [(1, -15), (0, 3)]  # rank 0 waited for rank 1 until it was ended
+    nothing = Outcome(75, message="stopped before there was anything to save")
+    assert verdict(codes, vital=2, stopping=True) == nothing
+    assert verdict([(1, 143), (0, 3)], vital=2, stopping=True) == Outcome(143)
+    assert "not saved within" in verdict([(0, 3), (1, 3)], vital=2, stopping=True).message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from turnaround.pool.hang import FLOOR, PATIENT, Silence, Stack, cause, told
+from turnaround.pool.node.hang import FLOOR, PATIENT, Silence, Stack, cause, told
 
 LOOP = "/x/turnaround/engine/loop.py"
 FIT = f'  File "{LOOP}", line 76 in fit\n'

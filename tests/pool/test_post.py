@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from turnaround.pool import post
-from turnaround.pool.post import EVENTS, LOG, Outbox
+from turnaround.pool.messages import post
+from turnaround.pool.messages.post import EVENTS, LOG, Outbox
 
 
 def say(folder: Path, events: str = "", log: str = "") -> None:

@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from tests.examples import example_plan, example_run
 from turnaround.journal import Run
-from turnaround.pool.gang import Placement
 from turnaround.pool.machines import Machine
-from turnaround.pool.queue import Decision, Holder, Queue, Waiting, decide
-from turnaround.pool.room import Places, free, place
+from turnaround.pool.node.gang import Placement
+from turnaround.pool.queue.queue import Queue, decide
+from turnaround.pool.queue.room import Places, free, place
+from turnaround.pool.queue.turn import Decision
+from turnaround.pool.queue.waiting import Holder, Waiting
 from turnaround.spec import Layout, Plan, Update
 
 TWO = [Machine("a", "127.0.0.1", cpus=2, gpus=0, head=True)]
@@ -124,7 +126,7 @@ def test_what_does_not_fit_in_whole_replicas_is_cut_where_it_must() -> None:
 
 
 def test_spread_out_each_machine_gets_as_many_replicas() -> None:
-    plan = lying(Layout("hsdp", replicate=2, shard=2), pack=False)
+    plan = lying(Layout("hsdp", replicate=2, shard=2), spread=True)
     assert ranks(plan, BOTH, {}) == {"head": [0, 1], "other": [2, 3]}
 
 
@@ -319,6 +321,14 @@ def test_what_is_over_in_a_moment_need_not_save() -> None:
     batch(queue, "a", "b", until=12.0)
     queue.add(waiting("mine"))
     assert queue.decide(9.0).yields == {}
+
+
+def test_what_was_to_be_over_long_ago_saves_all_the_same() -> None:
+    queue = Queue(TWO)
+    batch(queue, "a", "b", until=12.0)
+    queue.add(waiting("mine"))
+    assert queue.decide(21.0).yields == {}
+    assert queue.decide(23.0).yields == {"b": "mine"}
 
 
 # ── what it costs ──

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,12 +17,15 @@ import psutil
 import pytest
 
 from tests.engine.spread import LAYOUTS, layout, plan_for
-from tests.engine.trials import assignment, trial_plan
+from tests.engine.trials import assignment
 from tests.pool.inspector import IMPORTED
-from turnaround.pool.nursery import Nursery
-from turnaround.spec import Budget, Plan, to_dict, to_json
+from tests.projects import TWO, make_project, over, planned
+from turnaround.launch.pool import Pool
+from turnaround.pool.node.nursery import Nursery
+from turnaround.spec import Budget, Plan, Status, to_dict, to_json
 
-PATIENCE = 60.0  # seconds; 3 on a quiet machine
+ENTRY = "tests.pool.inspector:work"
+PATIENCE = 100.0  # seconds; 3 on a quiet machine
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,7 +42,7 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
 
 def imported(nursery: Nursery, plan: Plan, home: Path) -> set[str]:
     """What rank 0 of the plan imported besides its recipe, once every rank has ended."""
-    plan = replace(plan, entry="tests.pool.inspector:work")
+    plan = replace(plan, entry=ENTRY)
     folder = Path(assignment(home, plan).folder)
     (folder / "plan.json").write_text(to_json(plan))
     ended: queue.Queue[int] = queue.Queue()
@@ -54,14 +59,37 @@ def imported(nursery: Nursery, plan: Plan, home: Path) -> set[str]:
             nursery.fork({**asked, "environ": dict(os.environ)}, fds, ended.put)
     codes = [ended.get(timeout=PATIENCE) for _ in range(plan.devices)]
     assert not any(codes), (folder / "said.jsonl").read_text()[-2000:]
-    names = (folder / IMPORTED.format(rank=0)).read_text().split()
+    return recipes_apart(folder / IMPORTED.format(rank=0))
+
+
+def recipes_apart(file: Path) -> set[str]:
+    names = file.read_text().split()
     return {name for name in names if not name.startswith("turnaround_recipe_")}
 
 
+@pytest.fixture(scope="module")
+def pool(home: Path) -> Pool:
+    """The pool of this test run; its end is told to it by tests/conftest.py."""
+    pool = Pool(home)
+    pool.ensure(print, TWO)
+    return pool
+
+
+def afresh(pool: Pool, plan: Plan) -> set[str]:
+    """What a worker of the pool imported."""
+    run = over(pool, pool.submit(replace(plan, entry=ENTRY), again=True)[0].id)
+    assert run.status is Status.SUCCEEDED, run.reason
+    return recipes_apart(pool.journal.folder(run.id) / IMPORTED.format(rank=0))
+
+
+@pytest.mark.ray
 def test_a_worker_imports_nothing_that_the_forkserver_could_have(
-    nursery: Nursery, tmp_path: Path
+    pool: Pool, home: Path, tmp_path: Path
 ) -> None:
-    assert imported(nursery, trial_plan(budget=Budget(steps=2)), tmp_path) == set()
+    plan = planned(make_project(tmp_path / "project"), home, "budget.steps=2")
+    deadline = time.monotonic() + PATIENCE
+    while new := afresh(pool, plan):
+        assert time.monotonic() < deadline, new  # it imports the last of it when it is idle
 
 
 @pytest.mark.slow
@@ -71,8 +99,19 @@ def test_nor_does_one_of_two_ranks(nursery: Nursery, tmp_path: Path, name: str) 
     assert imported(nursery, plan, tmp_path) == set()
 
 
-def test_the_forkserver_has_one_thread_and_has_not_touched_cuda(nursery: Nursery) -> None:
-    process = psutil.Process(nursery.process.pid)
+def forkserver(pool: Pool) -> psutil.Process:
+    record = pool.record()
+    assert record is not None
+    for process in psutil.Process(record.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one of those that come and go
+            if "turnaround.pool.node.spawn" in process.cmdline():
+                return process
+    raise AssertionError("no forkserver")
+
+
+@pytest.mark.ray
+def test_the_forkserver_has_one_thread_and_has_not_touched_cuda(pool: Pool) -> None:
+    process = forkserver(pool)
     assert process.num_threads() == 1
     opened = Path(f"/proc/{process.pid}/maps")
     assert "/dev/nvidia" not in (opened.read_text() if opened.exists() else "")

@@ -43,7 +43,7 @@ def cold(project: Path, home: Path, recipe: str) -> list[tuple[int, str, float]]
     """Of a run in an interpreter of its own."""
     words = [*WORDS[1:], f"recipe={recipe}", "cluster=inline", "--again"]
     command = [sys.executable, "-m", "turnaround", "run", *words]
-    subprocess.run(command, cwd=project, check=True, capture_output=True, timeout=100)
+    subprocess.run(command, cwd=project, check=True, capture_output=True, timeout=200)
     journal = Journal(home)
     return losses(journal, journal.runs("recipe=?", [recipe], limit=1)[0].id)
 

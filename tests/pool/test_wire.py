@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from turnaround.errors import JournalError, LaunchError
-from turnaround.pool import wire
+from turnaround.pool.messages import wire
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

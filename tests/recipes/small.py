@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.engine.spread import layout
 from turnaround import config
+from turnaround.journal import home
 from turnaround.launch.facts import gather
 from turnaround.plan import make
 from turnaround.spec import Inventory, Layout, Plan
@@ -40,7 +41,7 @@ class Small:
 
 def shipped(*words: str) -> Plan:
     """What the command line would make of these words, for at most two processes of one thread."""
-    asked = config.compose([*words, "tracking=none", "cluster.threads=1"], ROOT)
+    asked = config.compose([*words, "tracking=none", "cluster.threads=1"], ROOT, home() / "cache")
     return make(asked, gather(asked, ROOT, Inventory(cpus=2, gpus=0)))
 
 

@@ -88,7 +88,11 @@ def test_two_steps_run(tmp_path: Path, knobs: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "knobs",
-    [{}, {"attention": False, "reverse": True}, {"vocabulary": "word", "min_count": 1}],
+    [
+        {},
+        pytest.param({"attention": False, "reverse": True}, marks=pytest.mark.slow),
+        pytest.param({"vocabulary": "word", "min_count": 1}, marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_a_handful_of_sentences_is_learnt_by_heart(

@@ -67,7 +67,7 @@ def test_eight_examples_are_learnt_by_heart(
     small = SMALL[name]
     target = ("budget.steps=600", "evaluate.every=20", f"budget.target={small.bound}")
     words = (*STEADY, "data.batch=8", "data.bucket=1", *small.heart.split(), *QUIET, *target)
-    monkeypatch.setattr("turnaround.worker.load", forgetful)
+    monkeypatch.setattr("turnaround.worker.assembly.load", forgetful)
     told = train(small.plan(name, *words), tmp_path)
     assert told.code == 0, told.of("error")
     assert min(told.curve("loss", "valid").values()) <= small.bound

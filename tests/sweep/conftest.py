@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +16,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home that no other test uses; in memory, where a commit costs nothing."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        monkeypatch.setenv("TURNAROUND_HOME", str(Path(folder, "home")))
-        yield Path(folder, "home")
+def own(well_read: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that no other test uses."""
+    monkeypatch.setenv("TURNAROUND_HOME", str(well_read))
+    return well_read

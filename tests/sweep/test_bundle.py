@@ -19,7 +19,6 @@ from turnaround.journal import Journal, Run, new_id
 from turnaround.launch.pool import Pool
 from turnaround.signature import signature
 from turnaround.spec import Assignment, Plan, Status
-from turnaround.sweep import bundle
 from turnaround.sweep.bundle import Bundles, shared
 from turnaround.sweep.outcome import devices
 
@@ -58,11 +57,6 @@ class Stand:
 @pytest.fixture
 def stand(own: Path) -> Stand:
     return Stand(own)
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "GATHER", -1.0)
 
 
 def bundles(stand: Stand, devices: int = 1) -> Bundles:

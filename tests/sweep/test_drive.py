@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.sweeps import Night, asked, bowl
 from turnaround.journal import Journal
 from turnaround.spec import Plan, Status
+from turnaround.sweep import process
 from turnaround.sweep.drive import Driver
 from turnaround.sweep.question import Window, read, save
 from turnaround.sweep.window import LEAVE
@@ -129,7 +134,7 @@ def test_when_every_trial_fails_alike_the_sweep_says_so_and_stops(project: Path,
             break
         night.hand.work(night.hand.now + 1)
     assert reasons == ["every trial failed alike: a bug in the recipe"]
-    assert len(night.hand.submitted) < 10
+    assert len(night.hand.submitted) < 15  # most of them still wait
 
 
 def test_one_trial_that_fails_is_marked_and_the_others_go_on(project: Path, own: Path) -> None:
@@ -230,6 +235,20 @@ def test_a_population_that_was_killed_goes_on_as_if_it_had_not_been(
     ]
 
 
+def test_members_that_were_trained_before_are_copied_all_the_same(project: Path, own: Path) -> None:
+    def forks(night: Night) -> list[str | None]:
+        trials = night.drive().state.trials.values()
+        copies = [trial for trial in trials if trial.parent is not None]
+        return [night.hand.journal.plan(copy.sent[0].run).fork for copy in copies]
+
+    before = forks(bred(project, own))
+    for checkpoints in own.glob("runs/*/checkpoints"):  # a run keeps but the last
+        shutil.rmtree(checkpoints)
+    found = forks(bred(project, own))
+    assert len(found) == len(before)
+    assert all(found)
+
+
 def test_a_member_that_failed_makes_way(project: Path, own: Path) -> None:
     def score(plan: Plan, step: int) -> float:
         if plan.optim.lr > 0.2:
@@ -313,6 +332,21 @@ def test_asha_in_a_window_gives_up_breadth_for_depth(project: Path, own: Path) -
     assert len(driver.state.trials) > 4
 
 
+@pytest.mark.parametrize(("settings", "most"), [({}, 3), ({"concurrent": 2}, 1)])
+def test_short_legs_have_others_waiting_behind_them(
+    project: Path, own: Path, settings: dict[str, int], most: int
+) -> None:
+    night = window(project, own, LEAVE + 60.0, name="asha", trials=6, **settings)
+    there: list[int] = []
+
+    def look(driver: Driver) -> bool:
+        there.append(len(night.hand.ends))
+        return False
+
+    night.drive(look)
+    assert max(there) == most  # on two cores; one is over by the time of each look
+
+
 def test_device_hours_are_not_overspent(project: Path, own: Path) -> None:
     night = Night.of(asked(project, own, LR, name="random"), own)
     folder = own / "runs" / night.sweep
@@ -320,3 +354,23 @@ def test_device_hours_are_not_overspent(project: Path, own: Path) -> None:
     driver = night.drive()
     assert driver.spent() <= 5.0
     assert 3 <= len(driver.state.whole(0)) <= 5
+
+
+def test_a_driver_knows_when_there_is_nothing_new(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, LR, name="random", trials=2), own)
+    driver = night.driver()
+    assert driver.news()
+    driver.tick()
+    assert driver.news()  # it has sent runs, of which some may have answered before
+    while driver.news():
+        pass
+    Journal(own).update(night.sweep, reason="another process")
+    assert driver.news()
+    assert not driver.news()
+
+
+def test_a_driver_that_is_started_ahead_leaves_unless_its_sweep_is_named(own: Path) -> None:
+    told, line = os.pipe()
+    os.write(line, b"sweep-abc")  # whoever asked was killed
+    os.close(line)
+    assert process._named(own, told) is None

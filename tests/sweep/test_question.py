@@ -12,6 +12,7 @@ from tests.sweeps import WORDS, asked
 from turnaround.config import hints, places
 from turnaround.errors import ConfigError, PlanError
 from turnaround.spec import from_json, to_json
+from turnaround.sweep.ask import settings
 from turnaround.sweep.question import (
     Mark,
     Settings,
@@ -20,7 +21,6 @@ from turnaround.sweep.question import (
     planned,
     read,
     save,
-    settings,
     words,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from turnaround.sweep.rehearse import Leg, Night, Stage, even, unguided
 from turnaround.sweep.state import Trial
 from turnaround.sweep.window import LEAVE
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
 LR = "optim.lr=tag(log,interval(0.001,1))"
 
 
@@ -37,7 +39,7 @@ def test_without_an_end_it_is_over_when_everything_was_tried(asha: Question) -> 
     assert 0 <= found.idle < 0.2  # the last ones have nobody beside them
 
 
-@pytest.mark.parametrize("runs", [1.3, 2.0, 3.7, 10.0])
+@pytest.mark.parametrize("runs", [1.3, slow(2.0), 3.7, slow(10.0)])
 @pytest.mark.parametrize("name", ["asha", "hyperband", "random"])
 def test_a_window_ends_in_time_with_a_winner_and_no_idle_device(
     project: Path, own: Path, name: str, runs: float

@@ -8,16 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workshop import Workshop, make_store
+from tests.workshop import Workshop
 from turnaround.tracking.start import ENVIRON, stop
-
-
-@pytest.fixture(scope="session")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store, made once (1 s)."""
-    file = tmp_path_factory.mktemp("blank") / "mlflow.db"
-    make_store(file)
-    return file
 
 
 @pytest.fixture

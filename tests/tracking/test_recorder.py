@@ -22,7 +22,7 @@ from turnaround.tracking.start import Lock, ensure, files, holder, lag, stop
 RUN = "seq2seq-22222"
 
 
-def until(true: Callable[[], object], seconds: float = 60.0) -> None:
+def until(true: Callable[[], object], seconds: float = 100.0) -> None:
     """Wait until it is so."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -81,7 +81,7 @@ def test_of_many_recorders_one_lives_and_leaves_when_nothing_is_left(workshop: W
         assert workshop.processes() == [alive.pid]
         workshop.end(RUN)
         until(lambda: workshop.journal.run(RUN).recorded)
-        assert alive.wait(30) == 0
+        assert alive.wait(90) == 0
     finally:
         for child in crowd:
             child.kill()
@@ -100,7 +100,7 @@ def test_a_detached_recorder_that_is_told_to_end_writes_what_it_can_first(
     assert os.getpriority(os.PRIO_PROCESS, pid) == 10
     workshop.train(RUN, range(1, 11))
     workshop.end(RUN, Status.STOPPED)
-    assert stop(workshop.home, patience=30) == [pid]
+    assert stop(workshop.home, patience=90) == [pid]
     assert workshop.journal.run(RUN).recorded
     until(lambda: not workshop.processes())
     assert stop(workshop.home) == []

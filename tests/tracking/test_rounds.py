@@ -16,9 +16,10 @@ from mlflow.entities import ViewType
 
 from tests.workshop import Workshop
 from turnaround.spec import Layout, Optim, Recipe, Status, Tracking
-from turnaround.tracking.follower import Follower
-from turnaround.tracking.rounds import Rounds
-from turnaround.tracking.start import Lag, lag, left
+from turnaround.tracking import rounds as rounds_module
+from turnaround.tracking.follower import Follower, Progress
+from turnaround.tracking.rounds import ROUND, Rounds
+from turnaround.tracking.start import HOLD, Lag, batch, lag, left
 
 RUN = "seq2seq-22222"
 
@@ -46,7 +47,7 @@ def finish(rounds: Rounds) -> None:
     for _ in range(20):
         if not rounds.go():
             return
-    raise AssertionError(f"something is left: {left(rounds.journal.root, rounds.uri)}")
+    raise AssertionError(f"something is left: {left(rounds.journal, rounds.uri)}")
 
 
 def artifact(run: Found, name: str) -> Path:
@@ -155,6 +156,31 @@ def test_the_end_of_a_run_is_seen_before_the_next_round(workshop: Workshop, roun
     assert rounds.ended()
     finish(rounds)
     assert not rounds.ended()
+
+
+def test_trials_wait_for_the_end_of_their_sweep(workshop: Workshop, rounds: Rounds) -> None:
+    workshop.submit("sweep-abcde", workshop.plan(tags={"kind": "sweep"}))
+    workshop.submit(RUN, workshop.plan(tags={"sweep": "sweep-abcde"}))
+    rounds.go()
+    workshop.end(RUN)
+    assert rounds.pause == HOLD
+    assert not rounds.ended()
+    workshop.end("sweep-abcde")
+    assert rounds.ended()
+    finish(rounds)
+    assert workshop.journal.run(RUN).recorded
+
+
+def test_a_run_that_somebody_waits_for_waits_for_no_sweep(
+    workshop: Workshop, rounds: Rounds
+) -> None:
+    workshop.submit("sweep-abcde", workshop.plan(tags={"kind": "sweep"}))
+    assert batch(workshop.journal, workshop.uri)
+    rounds.go()
+    workshop.submit(RUN)
+    assert rounds.ended()
+    rounds.go()
+    assert rounds.pause == ROUND
 
 
 def test_artifacts_lie_next_to_the_store(
@@ -366,7 +392,7 @@ def test_one_bad_run_does_not_hold_up_the_others(workshop: Workshop, rounds: Rou
         workshop.end(run)
     for _ in range(4):
         rounds.go()
-    assert [run.id for run in left(rounds.journal.root, rounds.uri)] == ["seq2seq-bad11"]
+    assert [run.id for run in left(rounds.journal, rounds.uri)] == ["seq2seq-bad11"]
     told = lag(workshop.home, workshop.uri)
     assert told is not None
     assert told.error.startswith("seq2seq-bad11: ")
@@ -404,7 +430,7 @@ def test_queued_runs_and_runs_of_other_stores_are_left_alone(
     workshop.journal.submit(workshop.plan(), RUN)
     workshop.submit("seq2seq-33333", workshop.plan(tracking=Tracking(uri="sqlite:////other.db")))
     workshop.submit("seq2seq-44444", workshop.plan(tracking=Tracking("none")))
-    assert left(rounds.journal.root, rounds.uri) == []
+    assert left(rounds.journal, rounds.uri) == []
 
 
 def test_strange_names_arrive_under_names_that_mlflow_accepts(
@@ -434,3 +460,47 @@ def test_a_project_may_lie_in_a_folder_with_spaces_and_accents(
     finish(Rounds(strange.home, strange.uri))
     assert losses(strange) == list(range(1, 6))
     assert list(strange.project.glob("mlartifacts/seq2seq/*/artifacts/samples.json"))
+
+
+def test_a_run_that_was_made_and_whose_receipt_was_lost_is_made_once(
+    workshop: Workshop,
+    rounds: Rounds,
+    found: Callable[[], Found],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workshop.submit(RUN)
+    save = Follower._save
+
+    def killed(self: Follower, progress: Progress) -> None:
+        if progress.run_id:
+            raise OSError("killed between the two")
+        save(self, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Follower, "_save", killed)
+        rounds.go()
+    first = found().info.run_id
+    workshop.train(RUN, range(1, 6))
+    workshop.end(RUN)
+    finish(Rounds(workshop.home, workshop.uri))  # another recorder, which knows nothing of it
+    assert found().info.run_id == first
+    assert losses(workshop) == list(range(1, 6))
+
+
+def test_of_many_runs_those_that_somebody_waits_for_go_first(
+    workshop: Workshop, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds.go()
+    workshop.submit(RUN)
+    trial = workshop.plan(tags={"sweep": "sweep-abcde"})
+    for letter in "abcd":
+        workshop.submit(f"seq2seq-{letter}", trial)
+    for run in left(rounds.journal, rounds.uri):
+        workshop.end(run.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(rounds_module, "ROUND", 0.0)  # one run each round
+        rounds.go()
+    assert workshop.journal.run(RUN).recorded
+    assert len(left(rounds.journal, rounds.uri)) == 4
+    assert rounds.pause == 0.0
+    finish(rounds)

@@ -21,7 +21,7 @@ RUN = "seq2seq-22222"
 def serving(workshop: Workshop, port: int) -> Iterator[None]:
     """MLflow's server on the workshop's store."""
     with serve(workshop.uri, port, workshop.project / "server.log") as server:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 200
         while not server.answers():
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -41,7 +41,7 @@ def test_a_server_that_dies_and_comes_back_gets_everything_once(workshop: Worksh
     workshop.train(RUN, range(201, 301))
     began = time.monotonic()
     rounds.go()
-    assert time.monotonic() - began < 5  # MLflow itself would try for four minutes
+    assert time.monotonic() - began < 30  # MLflow itself would try for four minutes
     told = lag(workshop.home, uri)
     assert told is not None
     assert told.behind == 120

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 
+from turnaround import errors
 from turnaround.errors import TurnaroundError
 
 INTERRUPTED = 130  # as shells say it: 128 + SIGINT
@@ -41,7 +42,7 @@ def leave(act: Callable[[], int | None], debug: bool) -> int:
 
 def _explain(error: Exception, debug: bool) -> int:
     if isinstance(error, TurnaroundError):
-        say(f"{type(error).__name__}: {error}")
+        say(f"{_kind(error)}: {error}")
         return error.exit_code
     if isinstance(error, typer.TyperException):
         say(_usage(error))
@@ -49,6 +50,11 @@ def _explain(error: Exception, debug: bool) -> int:
     if not debug:
         say(_bug(error))
     return BUG
+
+
+def _kind(error: TurnaroundError) -> str:
+    """Its name in the tree of errors.py: a room's own finer kinds mean nothing to a user."""
+    return next(c.__name__ for c in type(error).__mro__ if c.__module__ == errors.__name__)
 
 
 def say(text: str) -> None:

@@ -3,8 +3,8 @@
     turnaround --help
     turnaround --debug run recipe=seq2seq     # whole tracebacks
 
-A verb is the function of the same name in the module of the same name. What `--help` lists is
-written here, so that asking for help imports no verb.
+A verb is the function of the same name in its module of verbs/. What `--help` lists is written
+here, so that asking for help imports no verb.
 """
 
 from __future__ import annotations
@@ -146,6 +146,7 @@ def obey(words: list[str]) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     if "_TURNAROUND_COMPLETE" in os.environ:  # a shell asks; `turnaround complete` told it how
+        os.environ["COLUMNS"] = "9999"  # rich would fold what words mean, and a line is a word
         typer.completion.completion_init()  # type: ignore[attr-defined]  # not listed by typer
     command = typer.main.get_command(app)
     return door.leave(lambda: command.main(words, "turnaround", standalone_mode=False), debug)
@@ -153,7 +154,9 @@ def obey(words: list[str]) -> int:
 
 def _command(verb: str) -> Any:
     name = verb + "_" * keyword.iskeyword(verb)
-    function: Callable[..., Any] = getattr(importlib.import_module(f"turnaround.cli.{name}"), name)
+    function: Callable[..., Any] = getattr(
+        importlib.import_module(f"turnaround.cli.verbs.{name}"), name
+    )
     single = typer.Typer(
         add_completion=False,
         rich_markup_mode=None,

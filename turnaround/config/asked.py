@@ -6,6 +6,8 @@ config.optim.lr, config.recipe.knobs["width"]
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 import os
 import re
@@ -17,11 +19,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from turnaround import __version__, spec
-from turnaround.config import places
+from turnaround.config import literal, places
 from turnaround.config.check import Misfit, fit, known
 from turnaround.config.knobs import KnobSchema, schema
 from turnaround.errors import ConfigError, near
 from turnaround.signature import signature
+from turnaround.spec import groups
 
 # words for words
 SHORT = {"data.batch=adaptive": "data.grow=16", "data.batch=all": "data.whole=true"}
@@ -83,7 +86,7 @@ def hints(kind: type) -> dict[str, Any]:
 
 def settings(group: str) -> dict[str, KnobSchema]:
     """The fields of a group with their types, defaults and meanings, read from their source."""
-    return schema(Path(spec.__file__), GROUPS[group].__name__)
+    return schema(Path(groups.__file__), GROUPS[group].__name__)
 
 
 # ── composing ──
@@ -98,16 +101,49 @@ def _long(words: list[str]) -> list[str]:
 
 
 def _composed(overrides: list[str], project: Path, cache: Path | None) -> dict[str, Any]:
-    """What Hydra makes of it, unless it was asked before: to import and ask it takes 0.2 s."""
+    """What Hydra makes of it, unless it was asked before: to import and ask it takes 0.2 s.
+
+    Numbers are put in afterwards, so that another learning rate is no other composition.
+    """
+    numbers = _numbers(overrides, project) if cache else {}
+    words = [word for word in overrides if word.partition("=")[0] not in numbers]
     file = cache / "config.json" if cache else None
-    key = signature([__version__, overrides, _state(project)])
+    key = signature([__version__, words, _state(project)])
     before = _remembered(file)
     if key not in before:
         from turnaround.config import source  # not at the top: see above
 
-        before = {**before, key: source.load(overrides, project)}
+        before = {**before, key: source.load(words, project)}
         _remember(file, dict(list(before.items())[-REMEMBERED:]))
-    return before[key]
+    made = _with(before[key], numbers)
+    return made or _composed(overrides, project, None)
+
+
+def _numbers(words: list[str], project: Path) -> dict[str, int | float]:
+    """Settings of which one word says all, a number; none where something may refer to them."""
+    found = dict(filter(None, map(literal.setting, words)))
+    keys = [word.lstrip("+").partition("=")[0] for word in words]
+    keys = [key for key in keys if key not in places.GROUPS]  # a file comes before any word
+    alone = {key: value for key, value in found.items() if sum(_meet(key, k) for k in keys) == 1}
+    texts = itertools.chain(words, (f.read_text() for f in places.conf_files(project)))
+    return {} if not alone or any("${" in text for text in texts) else alone
+
+
+def _meet(one: str, other: str) -> bool:
+    """They are the same setting, or one is a part of the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _with(fields: dict[str, Any], numbers: dict[str, int | float]) -> dict[str, Any] | None:
+    """The fields with these numbers; none where one would take the place of more than a value."""
+    made = copy.deepcopy(fields)
+    for key, value in numbers.items():
+        group, _, name = key.rpartition(".")
+        inside = made.get(group) if group else made
+        if not isinstance(inside, dict) or isinstance(inside.get(name), dict | list):
+            return None
+        inside[name] = value
+    return made
 
 
 def _state(project: Path) -> list[Any]:
@@ -155,7 +191,8 @@ def _recipe_file(fields: dict[str, Any], project: Path) -> Path:
     asked = fields.get("recipe") or {}
     name = asked.get("name") if isinstance(asked, dict) else asked
     if name is None:
-        raise ConfigError("no recipe was asked for", f"recipe=… takes one of {', '.join(files)}")
+        choice = ", ".join(sorted(files))
+        raise ConfigError("no recipe was asked for", f"recipe=… takes one of {choice}")
     if str(name) not in files:
         message = f"recipe={name} is not one of the recipes"
         hint = near(str(name), files, otherwise="turnaround recipes lists them")

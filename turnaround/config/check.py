@@ -100,6 +100,8 @@ def described(kind: Any) -> str:
 def _limit(limit: Any) -> str:
     if isinstance(limit, BeforeValidator) and limit.func is spec.seconds:
         return "in seconds, or like 90s, 20m, 1h30m"
+    if isinstance(limit, BeforeValidator) and limit.func is spec.part:
+        return "that is 1, 1/2, 1/4 or 1/8"
     return " and ".join(
         f"{word} {getattr(limit, sign)}" for sign, word in _SIGNS.items() if hasattr(limit, sign)
     )

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from turnaround.config import literal
 from turnaround.config.axis import Axis
 from turnaround.config.check import Misfit, fit, known
+from turnaround.config.places import GROUPS
 from turnaround.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,10 +26,8 @@ T = TypeVar("T")
 
 def split(words: list[str], project: Path) -> tuple[list[str], list[Axis]]:
     """Words of one value, and what the others ask to try; a setting that is asked twice is none."""
-    from turnaround.config import source  # not at the top: Hydra takes 0.2 s
-
     keys = [word.lstrip("+").partition("=")[0] for word in words]
-    found = [source.axis(word, project) for word in words]
+    found = [axis_of(word, project) for word in words]
     for axis in filter(None, found):
         if keys.count(axis.key) > 1:
             said = " and ".join(w for w, key in zip(words, keys, strict=True) if key == axis.key)
@@ -36,8 +36,22 @@ def split(words: list[str], project: Path) -> tuple[list[str], list[Axis]]:
     return fixed, [axis for axis in found if axis]
 
 
+def axis_of(word: str, project: Path) -> Axis | None:
+    """What the word asks to try; Hydra is asked where it is more than a list of numbers."""
+    key, _, value = word.partition("=")
+    if literal.single(value):
+        return None
+    if key not in GROUPS and literal.KEY.fullmatch(key) and (values := literal.listed(value)):
+        return Axis(key, [*values])
+    from turnaround.config import source  # not at the top: Hydra takes 0.2 s
+
+    return source.axis(word, project)
+
+
 def written(key: str, value: Any) -> str:
     """The word of a command line that asks for this value."""
+    if type(value) in (int, float):
+        return f"{key}={value!r}"
     from turnaround.config import source
 
     return source.written(key, value)
@@ -45,16 +59,24 @@ def written(key: str, value: Any) -> str:
 
 def section(group: str, kind: type[T], words: list[str], project: Path) -> T:
     """A group that no run has, from its words: `sweep=asha sweep.trials=50`."""
-    from turnaround.config import source
     from turnaround.config.asked import hints
 
-    fields = source.section(group, words, project)
+    fields = _fields(group, words, project)
     types = hints(kind)  # type: ignore[arg-type]  # a class is hashable
     for name in fields:
         known(f"{group}.{name}", [f"{group}.{each}" for each in types], [])
     return kind(
         **{name: fit(f"{group}.{name}", item, types[name]) for name, item in fields.items()}
     )
+
+
+def _fields(group: str, words: list[str], project: Path) -> dict[str, Any]:
+    found = [literal.setting(word) for word in words]
+    if None not in found:
+        return {key.removeprefix(f"{group}."): value for key, value in filter(None, found)}
+    from turnaround.config import source
+
+    return source.section(group, words, project)
 
 
 def varied(config: Config, values: Mapping[str, Any]) -> Config:

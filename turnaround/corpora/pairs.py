@@ -41,7 +41,7 @@ def read(path: Path, languages: tuple[str, str] = ("en", "fr")) -> list[Pair]:
     """All pairs of a tab-separated file, or of the two files whose names begin with `path`."""
     sides = [_side(path, language) for language in languages]
     if path.exists() or not any(side.exists() for side in sides):
-        pairs = _table(path)
+        pairs = table(path, Pair._fields)
     else:
         pairs = _parallel(*sides)
     if not pairs:
@@ -56,16 +56,17 @@ def _side(prefix: Path, language: str) -> Path:
     return zipped if zipped.exists() and not plain.exists() else plain
 
 
-def _table(path: Path) -> list[Pair]:
+def table(path: Path, names: tuple[str, str]) -> list[Pair]:
+    """The rows of a tab-separated file; `names` is what its columns are called in an error."""
     pairs = []
     for number, line in enumerate(_lines(path), start=1):
         columns = [column.strip() for column in line.split("\t")]
         if len(columns) < 2 or not all(columns[:2]):
             found = "an empty side" if len(columns) > 1 else "no tab"
             raise DataError(
-                f"{path}, line {number}: expected source TAB target, found {found}: "
-                f"{line[:SHOWN]!r}",
-                "a line is one pair: two sentences with a tab between them",
+                f"{path}, line {number}: expected {names[0]} TAB {names[1]}, found "
+                f"{found}: {line[:SHOWN]!r}",
+                f"a line is one pair: {names[0]} and {names[1]} with a tab between them",
             )
         pairs.append(Pair(columns[0], columns[1]))
     return pairs

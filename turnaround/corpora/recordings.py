@@ -30,6 +30,7 @@ from turnaround.errors import DataError, near
 from turnaround.spec import Data
 
 NAME = re.compile(r"(?P<text>[^_]+)_(?P<speaker>.+)_(?P<take>\d+)\.wav", re.IGNORECASE)
+WANTED = ("file.wav", "what is said")  # in each line of a table
 TAKES = {"test": range(5), "valid": range(5, 10)}  # the others are to train on
 KINDS = {1: ("<u1", 128), 2: ("<i2", 0)}  # bytes of a sample: type, and its silence
 
@@ -118,7 +119,7 @@ def split(data: Data, name: str) -> list[Recording]:
         return _takes(file, name if cut else None)
     rows = [
         (line, pair)
-        for line, pair in enumerate(pairs.read(file), start=1)  # none is left out
+        for line, pair in enumerate(pairs.table(file, WANTED), start=1)  # none is left out
     ]
     mine = splits.kept(rows, [pair.source for _, pair in rows], name, cut)
     return [_listed(file, line, *pair) for line, pair in mine]

@@ -39,10 +39,14 @@ def read(path: Path, key: str | None = None) -> Words:
 
 def _matrix(path: Path, key: str | None) -> Words:
     try:
+        with zipfile.ZipFile(path):
+            pass
         with np.load(path) as archive:
             found = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is no .npz file: {error}", "numpy.savez makes them") from None
+    except ValueError as error:  # of objects, which could run code
+        raise DataError(f"{path} cannot be read: {error}", "give a matrix of numbers") from None
     flat = {name: array for name, array in found.items() if array.ndim == 2 and array.size}
     if key is None and len(flat) == 1:
         key = next(iter(flat))

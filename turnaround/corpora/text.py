@@ -53,9 +53,10 @@ def read(path: Path) -> str:
 def _misencoded(path: Path, content: bytes, place: int) -> DataError:
     line = content.count(b"\n", 0, place) + 1
     found = f"byte 0x{content[place]:02x} at offset {place}"
+    kind = "UTF-16" if b"\0" in content else "LATIN1"
     return DataError(
         f"{path}, line {line}: expected UTF-8, found {found}",
-        f"convert it: iconv -f LATIN1 -t UTF-8 {path.name} (or whatever it is in)",
+        f"convert it: iconv -f {kind} -t UTF-8 {path.name} (or whatever it is in)",
     )
 
 

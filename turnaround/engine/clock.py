@@ -11,20 +11,21 @@ One reading of a clock and one addition for each turn: 0.2 µs.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
+from time import perf_counter, time
 
 
 class Clock:
     """The rows of one attempt."""
 
     def __init__(self, began: float | None = None) -> None:
-        now = time.time()
+        now = time()
         self.began = now if began is None else min(began, now)  # seconds since the epoch
         self.rows: defaultdict[str, float] = defaultdict(float)
         self.rows["spawn"] = now - self.began
-        self._last = time.perf_counter()
-        self._open = ["other"]
+        self._last = perf_counter()
+        self._row = "other"  # that is open,
+        self._outer: list[str] = []  # and those around it
         self._spans: dict[str, _Span] = {}
 
     def __call__(self, row: str) -> _Span:
@@ -35,7 +36,7 @@ class Clock:
 
     def read(self) -> dict[str, float]:
         """The rows up to this moment."""
-        self._turn()
+        self.turn(self._row)
         return dict(self.rows)
 
     def move(self, source: str, target: str, seconds: float) -> None:
@@ -45,26 +46,19 @@ class Clock:
 
     def turn(self, row: str) -> None:
         """From now on it is `row`, in place of the row that is open."""
-        now = time.perf_counter()
-        opened = self._open
-        self.rows[opened[-1]] += now - self._last
+        now = perf_counter()
+        self.rows[self._row] += now - self._last
         self._last = now
-        opened[-1] = row
+        self._row = row
 
     def enter(self, row: str) -> None:
         """From now on it is `row`, until it is left."""
-        self._turn()
-        self._open.append(row)
+        self._outer.append(self._row)
+        self.turn(row)
 
     def leave(self) -> None:
         """It is what it was before."""
-        self._turn()
-        self._open.pop()
-
-    def _turn(self) -> None:
-        now = time.perf_counter()
-        self.rows[self._open[-1]] += now - self._last
-        self._last = now
+        self.turn(self._outer.pop())
 
 
 class _Span:

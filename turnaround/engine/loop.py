@@ -1,6 +1,6 @@
 """The loop: restore; then look, save, stop or learn, until it is over.
 
-    parts = Parts(…)           # one of each; they meet in worker.py
+    parts = Parts(…)           # one of each; they meet in worker/assembly.py
     now = fit(parts)           # trained: the budget is spent, patience ended or somebody said stop
     finish(parts, now)         # the best parameters, judged on what they have not seen
 
@@ -24,10 +24,11 @@ from turnaround.engine.checkpoint import Checkpoints
 from turnaround.engine.clock import Clock
 from turnaround.engine.data import Feed
 from turnaround.engine.layouts.base import Layout
+from turnaround.engine.lines import Point
 from turnaround.engine.metrics import Mean, Tally, added
 from turnaround.engine.pace import Pace, Progress
 from turnaround.engine.recipe import Recipe
-from turnaround.engine.report import Curve, Point, Report
+from turnaround.engine.report import Curve, Report
 from turnaround.engine.updates.sync import Update
 from turnaround.engine.world import World
 from turnaround.errors import ConfigError, Interrupted, near
@@ -96,10 +97,9 @@ def learner(parts: Parts, now: Progress) -> Callable[[], None]:
     All that is the same in each step is bound here, once: a step may be as short as a millisecond.
     `scripts/bench/step` says what is not computing.
     """
-    turn, move = parts.clock.turn, parts.clock.move
+    turn, move, add = parts.clock.turn, parts.clock.move, parts.curve.add
     update, layout, feed, model = parts.update, parts.layout, parts.feed, parts.model
-    hear = parts.hear
-    begin = time.monotonic() - now.seconds
+    hear, begin = parts.hear, time.monotonic() - now.seconds
     rate, size = 0.0, feed.size
 
     def learn() -> None:
@@ -137,16 +137,17 @@ def learner(parts: Parts, now: Progress) -> Callable[[], None]:
 
     def seen(loss: Mean) -> None:
         turn("log")
-        parts.curve.add(now.step, now.seconds, loss, norm, where)
+        add(now.step, now.seconds, loss, norm, where)
         turn("optimize")
 
     def norm() -> Tensor:
-        with parts.clock("optimize"):  # a pass over all gradients, which clipping needs as well
-            return update.scale.norm()
+        turn("optimize")  # a pass over all gradients, which clipping needs as well
+        found = update.scale.norm()
+        turn("log")
+        return found
 
     def where() -> Point:
-        epoch, share = feed.epoch(now.examples), parts.pace.share(now)
-        return Point(now.step, epoch, now.examples, now.seconds, share, rate, size)
+        return Point(now.step, feed.epoch(now.examples), now.examples, now.seconds, rate, size)
 
     return learn
 
@@ -177,8 +178,7 @@ def scores(parts: Judge, model: nn.Module, batch: Any) -> dict[str, Tally]:
 
 def look(parts: Parts, now: Progress) -> None:
     """Judge the parameters on the valid split, and keep them if they are the best so far."""
-    with parts.clock("log"):
-        parts.curve.settle(parts.update.scale.left)
+    settle(parts)
     with parts.clock("evaluate"), parts.update.settled():
         values = evaluate(parts, "valid", parts.limit)
         now.stopping = values is None
@@ -197,20 +197,33 @@ def look(parts: Parts, now: Progress) -> None:
 
 def save(parts: Parts, now: Progress) -> None:
     """Everything needed to go on as if nothing had happened."""
-    with parts.clock("log"):
-        parts.curve.settle(parts.update.scale.left)
+    settle(parts)
     parts.pace.saved(now)
     with parts.clock("checkpoint"):
         keep(parts, now, "step", parts.update.state_dict())
+
+
+def settle(parts: Parts) -> None:
+    """Say and check what steps came to so far; the pass over the gradients is not telling."""
+
+    def left() -> Tensor:
+        with parts.clock("optimize"):
+            return parts.update.scale.left()
+
+    with parts.clock("log"):
+        parts.curve.settle(left)
 
 
 def keep(parts: Parts, now: Progress, kind: str, state: dict[str, Any]) -> None:
     """Put `state` on the disk, by the one rank that writes."""
     if not parts.world.leads:
         return
-    name = parts.checkpoints.save(kind, now.step, state | {"progress": dataclasses.asdict(now)})
-    if name:
-        parts.report.event("checkpoint", step=now.step, folder=name, best=kind == "best")
+    step, told = now.step, parts.report.event
+
+    def safe(name: str) -> None:
+        told("checkpoint", step=step, folder=name, best=kind == "best")
+
+    parts.checkpoints.save(kind, step, state | {"progress": dataclasses.asdict(now)}, safe)
 
 
 def evaluate(parts: Parts, split: str, limit: int | None = None) -> dict[str, float] | None:
@@ -266,8 +279,10 @@ def finish(parts: Parts, now: Progress) -> None:
 
 def conclude(parts: Parts, now: Progress) -> None:
     """The same, once every rank that takes part has the same parameters."""
-    recall(parts)
-    test = None if now.stopping or parts.pace.pauses(now) else evaluate(parts, "test")
+    test = None
+    if not (now.stopping or parts.pace.pauses(now)):
+        recall(parts)
+        test = evaluate(parts, "test")
     if test is None:
         raise Interrupted(f"stopped after step {now.step}", "turnaround resume goes on from there")
     tell(parts, now, "test", test)

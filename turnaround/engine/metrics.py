@@ -51,7 +51,7 @@ class Mean(Tally):
     def __init__(self, values: Tensor, total: Tensor | None = None) -> None:
         self._values: Tensor | None = values
         self._pair: tuple[float, float] | None = None
-        self._total = values[0] if total is None else total
+        self._total: Tensor | None = values[0] if total is None else total
         self._count: Tensor | float = 0.0  # of one made by `of`
         self._weight: Tensor | None = None
 
@@ -64,6 +64,15 @@ class Mean(Tally):
         made._count = count
         return made
 
+    @classmethod
+    def told(cls, total: float, count: float) -> Self:
+        """From plain numbers that are known; tensors are made of them where somebody wants such."""
+        made = cls.__new__(cls)
+        made._total = made._values = made._weight = None
+        made._count = count
+        made._pair = total, count
+        return made
+
     def __add__(self, other: Self) -> Self:
         return type(self)(self.values + other.values, self.sum + other.sum)
 
@@ -71,10 +80,10 @@ class Mean(Tally):
     def values(self) -> Tensor:  # type: ignore[override]  # of one made from values it is these
         """(2,)."""
         if self._values is None:
-            total = self._total.detach()
-            if total.is_cpu:
-                self._values = torch.tensor((total.item(), float(self._count)), dtype=_WIDE)
+            if self._total is None or self._total.is_cpu:
+                self._values = torch.tensor(self.pair, dtype=_WIDE)
             else:
+                total = self._total.detach()
                 count = torch.as_tensor(self._count).to(total.device, _WIDE)
                 self._values = torch.stack((total.to(_WIDE), count))
         return self._values
@@ -83,8 +92,8 @@ class Mean(Tally):
     def pair(self) -> tuple[float, float]:
         """The same as plain numbers, read once: 15 µs after a batch; waits for the device."""
         if self._pair is None:
-            if self._values is None and self._total.is_cpu:
-                self._pair = self._total.item(), float(self._count)
+            if self._values is None and self.sum.is_cpu:
+                self._pair = self.sum.item(), float(self._count)
             else:
                 total, count = self.values.tolist()
                 self._pair = total, count
@@ -93,11 +102,13 @@ class Mean(Tally):
     @property
     def raw(self) -> tuple[Tensor, Tensor | float]:
         """Sum and count as they were given: nothing is computed or waited for."""
-        return self._total, self._count if self._values is None else self._values[1]
+        return self.sum, self._count if self._values is None else self._values[1]
 
     @property
     def sum(self) -> Tensor:
         """The summed quantity."""
+        if self._total is None:
+            self._total = self.values[0]
         return self._total
 
     @property
@@ -105,13 +116,23 @@ class Mean(Tally):
         """How many were summed."""
         return self.values[1]
 
-    def backward(self, times: float = 1.0) -> None:
-        """Add so many times the gradients of the sum, or of the mean where it is `divided`."""
+    def divisor(self, dtype: torch.dtype) -> Tensor:
+        """The same in that type; of plain numbers it is made once for all that are alike."""
+        if self._total is None:
+            return _number(self.pair[1], dtype, torch.device("cpu"))
+        return self.count.to(dtype)
+
+    def backward(self, times: float = 1.0, *beside: tuple[Tensor, Tensor]) -> None:
+        """Add so many times the gradients of the sum, or of the mean where it is `divided`.
+
+        The pass begins at the tensors `beside` it too, each with its gradient.
+        """
         weight = self._weight
         if times != 1:
-            number = _number(times, self._total.dtype, self._total.device)
+            number = _number(times, self.sum.dtype, self.sum.device)
             weight = number if weight is None else weight * number
-        torch.autograd.backward(self._total, weight)
+        tensors, gradients = zip((self.sum, weight), *beside, strict=True)
+        torch.autograd.backward(tensors, gradients)
 
     def summed(self) -> Self:
         """As it is."""
@@ -119,7 +140,7 @@ class Mean(Tally):
 
     def divided(self) -> Self:
         """The same, but `backward` gives the gradients of the mean."""
-        total = self._total
+        total = self.sum
         if total.is_cpu:
             self._weight = _inverse(self.pair[1], total.dtype, total.device)
         elif self._values is None and not isinstance(self._count, Tensor):
@@ -173,7 +194,7 @@ def _inverse(count: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(1 / (count or math.nan), dtype=dtype, device=device)
 
 
-@functools.lru_cache
+@functools.lru_cache(1024)
 def _number(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(value, dtype=dtype, device=device)
 

@@ -28,9 +28,10 @@ from torch.nn import Parameter
 from turnaround.engine.metrics import Mean
 from turnaround.engine.pace import Progress
 from turnaround.engine.world import World
+from turnaround.forecast.share import MEMORY
 
 SECONDS = 1.0  # between two that are said
-HORIZON = 1000.0  # measurements that are remembered; the scale grows as the loss falls
+HORIZON = MEMORY  # measurements that are remembered; the scale grows as the loss falls
 LARGE = 0.5  # of a ratio's relative bias
 TWO_SIDED_90 = 1.645  # standard errors of a normal distribution
 
@@ -202,7 +203,7 @@ class Listener:
         """Of the mean gradients, the same bits on every rank."""
         share = self._ear.hears(self._pieces * times)
         assert share is not None  # or nobody would listen
-        heard = torch.stack([square.double() for square in squares]).sum()
+        heard = torch.cat([square.double().flatten() for square in squares]).sum()
         left = self._left().to(heard) * (self._ear.world.rank == 0)
         small, large = self._ear.world.sum(torch.stack((heard, left))).tolist()
         return Norms(small / (count * share) ** 2, (large / count) ** 2, share * size, size)
@@ -270,6 +271,11 @@ def firsts(
 
 def square(gradient: Tensor) -> Tensor:
     """Its squared norm."""
+    return norm(gradient).square()
+
+
+def norm(gradient: Tensor) -> Tensor:
+    """Of all its numbers."""
     values = gradient.coalesce().values() if gradient.is_sparse else gradient
-    norm: Tensor = torch.linalg.vector_norm(values.detach().float())  # of fp64 it is narrower
-    return norm.square()
+    found: Tensor = torch.linalg.vector_norm(values.detach().float())  # of fp64 it is narrower
+    return found

@@ -222,7 +222,7 @@ class Scale:
         if not self._shared:
             self()
         elif not self._done:
-            self._optimizer.grad_scale = self._divisor().float()
+            self._optimizer.grad_scale = self._narrow()
 
     @property
     def _done(self) -> bool:
@@ -234,6 +234,12 @@ class Scale:
         if self._clip is None:
             return count
         return count * ((self.norm() + 1e-6) / self._clip).clamp(min=1.0)
+
+    def _narrow(self) -> Tensor:
+        """The same as the optimizer takes it."""
+        if self._loss and self._clip is None:
+            return self._loss.divisor(torch.float32)
+        return self._divisor().float()
 
     def _gradients(self) -> list[Tensor]:
         return [p.grad for p in self._parameters if p.grad is not None]

@@ -3,7 +3,7 @@
     report = Report(send, attempt=1, rank=0)
     report.event("checkpoint", step=100, folder="step-00000100", best=False)
 
-    curve = Curve(report, device, 3000, blame)
+    curve = Curve(report, device, budget, blame)
     curve.add(step, seconds, loss, norm, where)   # once a step; says something when it is due
     curve.settle(norm)                # before the parameters are judged or saved
 
@@ -15,12 +15,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from math import isfinite
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from turnaround.engine import lines
 from turnaround.engine.clock import Clock
+from turnaround.engine.lines import Point
 from turnaround.engine.metrics import Mean
 from turnaround.errors import NumericsError
 from turnaround.spec import Event, to_json
@@ -33,8 +36,7 @@ FASTEST = 0.02  # and never more than 50 a second
 SHARED = 0.005  # or 200 of all those that are trained as one
 Norm = Callable[[], Tensor]  # of the step's gradients; costs a pass over them
 GLANCE = 0.5  # seconds between two `progress` events
-PATIENT = ("metrics", "progress", "ledger")  # may wait for others, to be sent with them
-HOLD = 0.05  # seconds that they wait at most: a message wakes its reader, often on our own core
+HOLD = 0.2  # seconds that a line waits for others: a step empties the caches, so they go together
 
 
 class Report:
@@ -49,7 +51,7 @@ class Report:
         self._attempt = attempt
         self._rank = rank
         self._seq = 0
-        self._held: list[str] = []
+        self._held: list[tuple[Callable[..., str], tuple[Any, ...]]] = []  # of lines that wait
         self.hurried = True  # nothing waits: nobody will come by soon to send it
         self.leave = math.inf  # when what waits has to go,
         self.now: Callable[[], float] = time.monotonic  # by the clock of who comes by
@@ -59,25 +61,17 @@ class Report:
         if self._rank == 0 or kind in OWN:
             self._seq += 1
             event = Event(kind, data, time.time(), self._attempt, self._rank, self._seq)
-            self._hold(to_json(event), patient=kind in PATIENT)
+            self._hold(kind == "metrics", to_json, event)
 
-    def point(self, where: Point, values: str) -> None:
-        """Say what a training step came to: `values` as JSON has them, without the brackets.
-
-        It is the line that `event` makes, 30 µs sooner: a step has emptied the caches.
-        """
-        if self._rank == 0:
+    def line(self, kind: str, data: Callable[..., str], *what: Any) -> None:
+        """The same of what may wait, and whose data that function of `lines` writes."""
+        if self._rank == 0 or kind in OWN:
             self._seq += 1
-            self._hold(
-                f'{{"kind": "metrics", "data": {{"step": {where.step}, "epoch": {where.epoch!r}, '
-                f'"examples": {where.examples}, "split": "train", "values": {{{values}}}, '
-                f'"seconds": {where.seconds!r}}}, "time": {time.time()!r}, '
-                f'"attempt": {self._attempt}, "rank": 0, "seq": {self._seq}}}',
-                patient=True,
-            )
+            stamp = time.time(), self._attempt, self._rank, self._seq
+            self._hold(True, lines.line, kind, data, what, stamp)
 
-    def _hold(self, line: str, patient: bool) -> None:
-        self._held.append(line)
+    def _hold(self, patient: bool, make: Callable[..., str], *what: Any) -> None:
+        self._held.append((make, what))
         if self.hurried or not patient:
             self.flush()
         elif len(self._held) == 1:
@@ -87,34 +81,21 @@ class Report:
         """Send what waits."""
         if self._held:
             said, self._held, self.leave = self._held, [], math.inf
-            self._send("\n".join(said))
+            self._send("\n".join([make(*what) for make, what in said]))
 
     def account(self, step: int | None = None) -> None:
         """Say where the time went up to now, which is after `step`."""
         self._step = self._step if step is None else step
-        spent = {"rows": self.clock.read(), "cpu": time.process_time()}
-        self.event("ledger", step=self._step, began=self.clock.began, **spent)
+        spent = self.clock.read(), time.process_time()
+        self.line("ledger", lines.ledger, self._step, self.clock.began, *spent)
 
     def warning(self, message: str) -> None:
         """Something failed, and the run goes on."""
         self.event("warning", message=message)
 
 
-class Point(NamedTuple):
-    """Where a step stands."""
-
-    step: int
-    epoch: float
-    examples: int
-    seconds: float
-    share: float  # of the budget
-    rate: float  # of learning
-    size: int = 0  # examples of the step
-
-
-Where = Callable[
-    [], Point
-]  # the step that has just been taken; asked when there is something to say
+Where = Callable[[], Point]  # the step just taken; asked when there is something to say
+Budget = Callable[[Point], tuple[int | None, float]]  # steps planned, and the share that is spent
 
 
 class Curve:
@@ -124,7 +105,7 @@ class Curve:
         self,
         report: Report,
         device: torch.device,
-        steps: int | None,
+        budget: Budget,
         blame: Callable[[Point], str],
         clock: Callable[[], float] = time.monotonic,
         used: Callable[[float], float] = lambda speed: math.nan,
@@ -133,7 +114,7 @@ class Curve:
         self._used = used  # examples a second → the share of what the devices could do
         self._late = None if device.type == "cpu" else Late()
         self._fastest = FASTEST
-        self._steps = steps
+        self._budget = budget
         self._blame = blame
         self._clock = report.now = clock
         self._loss = self._count = 0.0  # summed since the last point
@@ -141,7 +122,7 @@ class Curve:
         self._seen: float | None = None  # and its norm
         self._last: Where | None = None  # the last step, until `settle` has looked at it
         self._said = self._glanced = self._told = -math.inf  # when point, progress, ledger were
-        self._normed = -math.inf  # second of training at which the norm was asked for
+        self._due = -math.inf  # second of training at which the norm is asked for
         self._next, self._wake = 0, -math.inf  # nothing is due before this step and this moment
         self._at = (0, -math.inf)  # the last step at which something was, and when;
         self._pause = math.inf  # seconds a step from the one before that to this
@@ -161,21 +142,16 @@ class Curve:
         needed then is left out: 8 µs, where asking everything takes 30.
         """
         now, self._last = self._clock(), where
-        if (
-            step < self._next
-            and seconds < self._normed + SECONDS
-            and now < self._wake
-            and now + self._pause < self._report.leave
-        ):
+        if step < self._next and now < self._wake and seconds < self._due:
             total, count = loss.pair
-            if math.isfinite(total):
+            if isfinite(total):
                 self._loss += total
                 self._count += count
                 self._latest, self._seen = where, None
                 return
-        wanted = step <= EARLY or seconds >= self._normed + SECONDS
+        wanted = step <= EARLY or seconds >= self._due
         if wanted:
-            self._normed = seconds
+            self._due = seconds + SECONDS
         self._attend(step, now, loss, norm if wanted else None, where)
 
     def _attend(self, step: int, now: float, loss: Mean, norm: Norm | None, where: Where) -> None:
@@ -196,6 +172,8 @@ class Curve:
             self._take(*read)
         if now + self._pause * max(self._next - step, 1) >= self._report.leave:
             self._report.flush()  # what is said next would come too late to go along
+        else:
+            self._wake = min(self._wake, self._report.leave - self._pause)
 
     def settle(self, norm: Norm) -> None:
         """Say and check all there is so far; the time until the next step is not training."""
@@ -203,7 +181,7 @@ class Curve:
             self._take(*read)
         if self._last:  # on every rank, whatever it has said: all ask for a norm, or none
             left = norm().item()
-            if not math.isfinite(left):
+            if not isfinite(left):
                 self._refuse(self._last(), 0.0, left)
         if self._latest:
             self._say(self._latest(), self._clock())
@@ -213,7 +191,7 @@ class Curve:
 
     def _take(self, where: Where, step: int, loss: tuple[float, float], norm: float | None) -> None:
         total, count = loss
-        if not math.isfinite(total) or (norm is not None and not math.isfinite(norm)):
+        if not isfinite(total) or (norm is not None and not isfinite(norm)):
             self._refuse(where(), total, norm)
         self._loss += total
         self._count += count
@@ -231,36 +209,23 @@ class Curve:
         loss, norm, speed = self._loss / self._count, self._seen, self._speed
         self._loss = self._count = 0.0
         self._said, self._latest = now, None
-        values = f'"loss": {loss!r}, "lr": {point.rate!r}'
-        if norm is not None:
-            values += f', "norm": {norm!r}'
-        if math.isfinite(speed):  # it is known
-            values += f', "speed": {speed!r}'
-        if math.isfinite(used := self._used(speed)):
-            values += f', "mfu": {used!r}'
-        self._report.point(point, values)
+        values = loss, math.nan if norm is None else norm, speed, self._used(speed)
+        self._report.line("metrics", lines.point, point, values)
         if now - self._glanced >= GLANCE:
             self._glance(point, loss, now)
 
     def _glance(self, point: Point, loss: float, now: float) -> None:
         """Where the run stands, for who watches it; where its time goes half as often."""
         self._glanced = now
-        self._report.event(
-            "progress",
-            step=point.step,
-            epoch=point.epoch,
-            examples=point.examples,
-            rate=self._speed if math.isfinite(self._speed) else 0.0,
-            loss=loss,
-            steps=self._steps,
-            share=min(point.share, 1.0),
-        )
+        steps, share = self._budget(point)
+        speed = self._speed if isfinite(self._speed) else 0.0
+        self._report.line("progress", lines.progress, point, speed, loss, steps, min(share, 1.0))
         if now - self._told >= SECONDS:
             self._told = now
             self._report.account(point.step)
 
     def _refuse(self, point: Point, loss: float, norm: float | None) -> None:
-        what = f"norm of the gradient is {norm}" if math.isfinite(loss) else f"loss is {loss}"
+        what = f"norm of the gradient is {norm}" if isfinite(loss) else f"loss is {loss}"
         raise NumericsError(
             f"at step {point.step} the {what}: {self._blame(point)}",
             "try a smaller optim.lr, optim.clip=1 or precision=fp32; the last checkpoint is good",

@@ -5,6 +5,7 @@
         world.sum(vector)                # of every rank's vectors
         world.gather({"bleu": 30.1})     # every rank's value, in order of rank
         world.adding(vector)()           # the same, but under way before the second call
+    world.telling((2.5, 64.0))()     # likewise of plain numbers
         world.agree(stop, seconds)       # what all ranks must know alike, once a step
         world.split(2), world.across(2)  # pairs of ranks; this one's peers in the other pairs
 
@@ -20,7 +21,7 @@ import json
 import os
 import random
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +35,9 @@ from turnaround.spec import Assignment
 
 MEET = timedelta(minutes=2)  # ranks of a loaded machine were seen to start 10 s apart
 ANSWER = timedelta(minutes=15)  # one rank's share of an evaluation may decode that much longer
+
+Send = Callable[[Tensor], Callable[[], Tensor]]  # of every rank's numbers, and then their sum
+Tell = Callable[[Sequence[float]], Callable[[], Sequence[float]]]  # the same without tensors
 
 # Groups that were left, kept alive to the end of the process. Dropped with a model wrapped by DDP,
 # the last reference makes gloo join its threads under Python's lock, which one of them may be
@@ -83,9 +87,21 @@ class World:
         """The sum of every rank's `values`."""
         return values
 
-    def adding(self, values: Tensor) -> Callable[[], Tensor]:
-        """Begin to add up every rank's `values`, (n,) in float64; a call waits for the sum."""
+    def adding(self, values: Tensor, send: Send | None = None) -> Callable[[], Tensor]:
+        """Begin to add up every rank's `values`, (n,) in float64; a call waits for the sum.
+
+        Without another way to `send` them it is a message of its own.
+        """
         return lambda: values
+
+    def telling(
+        self, numbers: Sequence[float], tell: Tell | None = None
+    ) -> Callable[[], Sequence[float]]:
+        """Begin to add up every rank's `numbers` of the host; a call waits for the sums.
+
+        More may follow these, which mean nothing here.
+        """
+        return lambda: numbers
 
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """The sums of every rank, name by name; a rank that lacks a name counts as zero."""
@@ -116,8 +132,8 @@ class Gang(World):
 
     def __init__(self, device: torch.device, rank: int, size: int) -> None:
         super().__init__(device, rank, size)
-        self._pulse: tuple[Tensor, Work] | None = None  # what all said, on its way
-        self._said: Tensor | None = None  # what this rank said, to be sent with the next sum
+        self._pulse: Callable[[], Sequence[float]] | None = None  # what all said, on its way
+        self._said: Sequence[float] | None = None  # by this rank, to be sent with the next sum
         self._added = False  # there was such a sum since the last `agree`
 
     def split(self, size: int) -> World:
@@ -147,23 +163,23 @@ class Gang(World):
         dist.all_reduce(values, group=self.group)
         return values
 
-    def adding(self, values: Tensor) -> Callable[[], Tensor]:
-        """Begin to add up every rank's `values`, (n,) in float64; a call waits for the sum.
+    def adding(self, values: Tensor, send: Send | None = None) -> Callable[[], Tensor]:
+        """Begin to add up every rank's `values`, (n,) in float64; a call waits for the sum."""
+        arrived = (send or self._send)(values)
+        return lambda: arrived()[: len(values)]
 
-        What was said to `agree` travels along on a CPU, where a message takes 0.3 ms of a core; a
-        device's would have to be waited for.
+    def telling(
+        self, numbers: Sequence[float], tell: Tell | None = None
+    ) -> Callable[[], Sequence[float]]:
+        """Begin to add up every rank's `numbers` of the host; a call waits for the sums.
+
+        What was said to `agree` follows them, as a message takes 0.3 ms of a core; with a device's
+        numbers it would have to be waited for.
         """
-        said, self._said = self._said, None
-        self._added = values.is_cpu
-        flat = values.clone() if said is None else torch.cat((values, said))
-        work = self._sent(flat)
-        if said is not None:
-            self._pulse = flat[-2:], work
-
-        def arrived() -> Tensor:
-            work.wait()
-            return flat[: len(values)]
-
+        said, self._said, self._added = self._said, None, True
+        arrived = _once((tell or self._tell)((*numbers, *(said or ()))))
+        if said:
+            self._pulse = lambda: arrived()[len(numbers) :]
         return arrived
 
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -199,26 +215,32 @@ class Gang(World):
 
         It goes with a sum where each step has one, and else by itself.
         """
-        mine = torch.tensor([stop, seconds * (self.rank == 0)], dtype=torch.float64)
-        values, work = self._pulse or self._sending(mine.clone())
-        self._pulse, self._said = (None, mine) if self._added else (self._sending(mine), None)
+        mine = float(stop), seconds * (self.rank == 0)
+        pulse = self._pulse or self._tell(mine)
+        self._pulse, self._said = (None, mine) if self._added else (self._tell(mine), None)
         self._added = False
-        work.wait()
-        wishes, clock = values.tolist()
+        wishes, clock = pulse()
         return wishes > 0, clock
 
-    def _sending(self, values: Tensor) -> tuple[Tensor, Work]:
-        return values, self._sent(values)
+    def _tell(self, numbers: Sequence[float]) -> Callable[[], Sequence[float]]:
+        arrived = self._send(torch.tensor(numbers, dtype=torch.float64))
+        return lambda: arrived().tolist()
 
-    def _sent(self, values: Tensor) -> Work:
-        work: Work | None = dist.all_reduce(values, group=self.group, async_op=True)
+    def _send(self, values: Tensor) -> Callable[[], Tensor]:
+        total = values.clone()
+        work: Work | None = dist.all_reduce(total, group=self.group, async_op=True)
         assert work is not None  # it is None for ranks outside of the group only
-        return work
+
+        def arrived() -> Tensor:
+            work.wait()
+            return total
+
+        return arrived
 
     def meet(self) -> None:
         """Wait until every rank is here."""
         if self._pulse:
-            self._pulse[1].wait()
+            self._pulse()
         self._pulse = self._said = None
         self.gather(None)
 
@@ -254,6 +276,18 @@ def join(assignment: Assignment, listener: int | None = None) -> Iterator[World]
 def number(*key: int) -> int:
     """A seed that follows from `key`, unlike that of any other key."""
     return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=7).digest(), "little")
+
+
+def _once(ask: Callable[[], Sequence[float]]) -> Callable[[], Sequence[float]]:
+    """What it answers, asked when it is first wanted; `functools.cache` takes 30 µs to be made."""
+    answer: Sequence[float] = ()
+
+    def asked() -> Sequence[float]:
+        nonlocal answer
+        answer = answer or ask()
+        return answer
+
+    return asked
 
 
 def _store(assignment: Assignment, listener: int | None) -> Store:

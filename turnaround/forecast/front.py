@@ -5,12 +5,12 @@
     best(points)                        # the cheapest in device-seconds among the nearly fastest
 
 Steps follow the critical batch 𝓑 (McCandlish et al., 2018, eq. 2.11): at batch B it takes
-S = S_min (1 + 𝓑/B), so steps at one batch tell those at all others. For SGD 𝓑 is about the gradient
-noise scale, for others about twice that (`ADAPTED`), until runs with several batches say better
-(`learnt`). Seconds a step are the throughput law's. The
-learning rate goes with (1 + 𝓑/B₀)/(1 + 𝓑/B), whole for SGD and by its root for optimizers that
-divide by a gradient's size (section 2.2 and appendix E.2 there). A schedule keeps its shape: all of
-it is stretched as the steps are.
+S = S_min (1 + 𝓑/B), so steps at one batch tell those at all others. 𝓑 is about the gradient noise
+scale of the way there (`share`), or about twice that (`ADAPTED`), give or take `DOUBT`, until runs
+with several batches say better (`learnt`). Seconds a step are the throughput law's. The learning
+rate goes with (1 + 𝓑/B₀)/(1 + 𝓑/B), whole for SGD and by its root for optimizers that divide by a
+gradient's size (section 2.2 and appendix E.2 there). A schedule keeps its shape: it is stretched as
+the steps are, but its warm-up as the steps of the warm-up are, in which there is little noise yet.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from turnaround.forecast.throughput import Law
 
 RULES = {"sgd": 1.0, "momentum": 1.0}  # how the learning rate follows; of all others the root
 ROOT = 0.5
-# Where each coordinate is divided by its gradient's size, quiet ones count as much as the loud,
-# which alone make tr Σ / |G|²: with Adam, 2 and 4 times the batch took the steps of a critical
-# batch of 0.4 (seq2seq) to 4 times that (lm 3, image 4; `scripts/bench/predict`).
+# Where a coordinate's step is divided by its gradient's size, quiet ones count as much as the loud
+# that make tr Σ / |G|²: of gradients so divided it was 2.0 (lm) and 3.5 (image) times as large, and
+# not to be told where some coordinates hardly ever have one (seq2seq).
 ADAPTED = 2.0
-DOUBT = 1.0  # e-folds that the critical batch is off what the noise scale says
+# e-folds that the critical batch is off what the noise scale says, whose order of magnitude is all
+# that can be hoped for (section 5 there): it takes every direction to be as steep as any other
+DOUBT = 1.0
 LUCK = 0.08  # e-folds by which one run's steps to a target are off those of its like
 STATED = 2 * 1.645  # standard errors from end to end of a noise scale's interval
 UNKNOWN = 1.0  # e-folds of doubt about a noise scale that may be as low as zero
@@ -48,8 +50,10 @@ class Known:
     pace: float = 0.1  # relative uncertainty of a step's seconds
     whole: float | None = None  # steps of its schedule, of which the target may take a part
     warmup: int = 0  # steps
+    early: float | None = None  # the noise scale while it warmed up; none: as later
     every: int | None = None  # from look to look
     looking: float = 0.0  # seconds that its looks took, one device, until it was there
+    held: float | None = None  # examples of a micro-batch on a device; none: all of the batch
     ways: Mapping[int, float] = field(default_factory=dict)  # steps there of runs, by batch
     luck: float = LUCK
 
@@ -63,7 +67,17 @@ class Known:
 
     def needed(self, batch: float, critical: float) -> float:
         """Steps to the same target at another batch."""
-        return self.steps * (1 + critical / batch) / (1 + critical / self.batch)
+        return self.steps * self.stretch(batch, critical)
+
+    def stretch(self, batch: float, critical: float) -> float:
+        """Steps there that do what one of these did."""
+        return (1 + critical / batch) / (1 + critical / self.batch)
+
+    def warming(self, batch: float) -> int:
+        """Steps of the warm-up there."""
+        sure = self.critical.middle
+        early = sure if self.early is None else self.early * sure / self.scale.middle
+        return math.ceil(self.warmup * self.stretch(batch, early))
 
     def rate(self, batch: float) -> float:
         """The learning rate there."""
@@ -161,11 +175,14 @@ def front(
 def point(known: Known, law: Law, devices: int, batch: int, most: float = math.inf) -> Point:
     """What one pair takes."""
     accumulate = max(1, math.ceil(batch / devices / most))
-    each = law.seconds(devices, 1, batch / devices / accumulate, accumulate)
+    held = batch / devices / accumulate
+    each = law.seconds(devices, 1, held, accumulate)
     steps = known.takes(batch)
     stretch = steps.middle / known.steps
+    # A look goes over as many examples, in batches as large as a step's.
+    looking = known.looking / devices * law.apiece(held) / law.apiece(known.held or known.batch)
     spread = math.hypot(steps.spread, known.pace)
-    seconds = Guess(steps.middle * each + known.looking / devices, spread).interval()
+    seconds = Guess(steps.middle * each + looking, spread).interval()
     return Point(
         devices,
         batch,
@@ -175,7 +192,7 @@ def point(known: Known, law: Law, devices: int, batch: int, most: float = math.i
         seconds,
         seconds.middle * devices,
         budget=math.ceil((known.whole or known.steps) * stretch),
-        warmup=math.ceil(known.warmup * stretch),
+        warmup=known.warming(batch),
         every=max(1, round(known.every * stretch)) if known.every else None,
     )
 

@@ -12,15 +12,17 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from turnaround.cost import split
+from turnaround.cost import split, together
 from turnaround.forecast.front import LUCK, Known
 from turnaround.forecast.guess import Interval
+from turnaround.forecast.share import Heard
 from turnaround.forecast.throughput import Step
 from turnaround.spec import Event, Plan
 
 ENOUGH = 20  # steps that say how long one takes
 MOST_LUCK = 0.3  # e-folds: a score that gets worse in the end says nothing of luck
 NOISE = ("noise/low", "noise/scale", "noise/high")
+PARTS = ("noise/trace", "noise/square")
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Told:
     valid: list[tuple[int, dict[str, float]]] = field(default_factory=list)  # step, scores
     scales: list[tuple[int, Interval]] = field(default_factory=list)  # as they were told
     look: float = 0.0  # seconds of one evaluation and its checkpoint
+    heard: Heard | None = None  # how the noise scale went
 
     @property
     def whole(self) -> int:
@@ -45,7 +48,12 @@ class Told:
         return min((limit for limit in limits if limit), default=self.steps)
 
     def scale_by(self, step: float) -> Interval | None:
-        """The noise scale until that step: later ones are of a loss that is lower."""
+        """The noise scale that counts up to that step: later ones are of a loss that is lower.
+
+        Where too little was said for that, the last that was told before it.
+        """
+        if self.heard and (found := self.heard.scale(step)):
+            return found
         before = [scale for told, scale in self.scales if told <= step]
         return before[-1] if before else self.scales[0][1] if self.scales else None
 
@@ -91,6 +99,7 @@ class Told:
         that was there, by batch.
         """
         plan, looks = self.plan, sum(step <= steps for step, _ in self.valid)
+        early = self.heard and self.heard.scale(plan.optim.warmup)
         return Known(
             plan.data.batch,
             math.ceil(steps),
@@ -99,8 +108,10 @@ class Told:
             plan.optim.name,
             whole=max(self.whole, steps),
             warmup=plan.optim.warmup,
+            early=early.middle if early else None,
             every=plan.evaluate.every,
             looking=self.look * looks * plan.devices,
+            held=plan.data.batch / plan.layout.readers / plan.update.accumulate,
             ways=ways,
         )
 
@@ -111,18 +122,20 @@ class Told:
 
 
 def read(plan: Plan, events: Iterable[Event]) -> Told:
-    """All of it, from the events of one run; of time the newest attempt's."""
+    """All of it, from the events of one run; of time the newest attempt's.
+
+    A run that was trained with others, or beside them on a device, tells no time.
+    """
     told = Told(plan)
     first: tuple[int, dict[str, float]] | None = None
     last: tuple[int, dict[str, float]] | None = None
-    attempt = 0
+    attempt, alone = 0, plan.cluster.share is None
     for event in events:
+        alone = alone and not together(event)
         if event.kind == "metrics" and event.data["split"] == "valid":
             told.valid.append((event.data["step"], event.data["values"]))
         elif event.kind == "metrics" and event.data["values"].get(NOISE[1], 0.0) > 0:
-            told.scale = Interval(*(event.data["values"][name] for name in NOISE))
-            told.measured = event.data["step"]
-            told.scales.append((told.measured, told.scale))
+            _hear(told, event.data["step"], event.data["values"])
         elif event.kind == "notice" and event.data.get("about") == "noise":
             told.doubts.append(event.data["message"])
         elif event.kind == "ledger" and event.rank == 0:
@@ -132,11 +145,22 @@ def read(plan: Plan, events: Iterable[Event]) -> Told:
             told.steps = max(told.steps, last[0])
             first = first or (last if last[0] > 0 else None)
     alike = plan.data.grow == 1  # steps that grow are of no one batch
-    if alike and first and last and last[0] - first[0] >= ENOUGH:
+    if alike and alone and first and last and last[0] - first[0] >= ENOUGH:
         told.step = _step(plan, first, last)
-    if last and attempt == 1 and told.valid:
+    if last and alone and attempt == 1 and told.valid:
         told.look = split(last[1])["looking"] / len(told.valid)
     return told
+
+
+def _hear(told: Told, step: int, values: Mapping[str, float]) -> None:
+    """One more word about the noise."""
+    told.scale, told.measured = Interval(*(values[name] for name in NOISE)), step
+    told.scales.append((step, told.scale))
+    plan = told.plan
+    if plan.tracking.noise is None or plan.data.grow > 1 or not values.keys() >= set(PARTS):
+        return
+    told.heard = told.heard or Heard(plan.data.batch, plan.tracking.noise)
+    told.heard.add(step, *(values[name] for name in PARTS))
 
 
 def _step(

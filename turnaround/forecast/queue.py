@@ -26,7 +26,7 @@ class Job:
 
     run: str
     kind: str  # cpu or cuda
-    need: int  # devices
+    need: float  # devices
     takes: Guess | None  # seconds from now, or from its start; none when nobody knows
     running: bool = False
 
@@ -61,8 +61,8 @@ def _game(
     capacity: Mapping[str, int], jobs: Sequence[Job], takes: Sequence[float]
 ) -> dict[str, float]:
     """Starts of the waiting jobs when each takes so long."""
-    free = dict(capacity)
-    ends: list[tuple[float, str, int]] = []
+    free: dict[str, float] = {**capacity}
+    ends: list[tuple[float, str, float]] = []
     begun: dict[str, float] = {}
     now = 0.0
     for job, seconds in sorted(zip(jobs, takes, strict=True), key=lambda pair: not pair[0].running):

@@ -6,20 +6,24 @@
 The form is Pollux's (Qiao et al., 2021, section 3.2): computing takes a + b·m for m examples on a
 device, agreeing takes r + s·(K − 2) among K devices of a node (other constants between nodes), and
 the two overlap as a γ-norm: γ = 1 means one after the other, large γ means the longer one hides
-the shorter.
+the shorter. What so few constants miss (caches that a batch no longer fits: a tenth at some sizes)
+is said beside them where it was measured, and by a line between two such batches.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 STEEPEST = 10.0  # of γ: beyond it nothing changes that could be measured
+# Logarithms of batches that grow, and of what was measured at each over what the law says
+Missed = tuple[Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Law:
     remote: float
     remote_more: float
     overlap: float  # γ
+    missed: Mapping[tuple[int, int], Missed] = field(default_factory=dict)  # by devices, nodes
 
     def compute(self, batch: float) -> float:
         """Of one micro-batch of that many examples on a device."""
@@ -59,8 +64,19 @@ class Law:
         )
         return first + more * max(devices - 2, 0)
 
+    def apiece(self, batch: float) -> float:
+        """Of one example among that many."""
+        return self.compute(batch) / batch
+
     def seconds(self, devices: int, nodes: int, batch: float, micro: int = 1) -> float:
         """Of one optimizer step; `batch` examples a micro-batch and device."""
+        told = self._told(devices, nodes, batch, micro)
+        if missed := self.missed.get((devices, nodes)):
+            told *= math.exp(np.interp(math.log(batch), *missed))
+        return told
+
+    def _told(self, devices: int, nodes: int, batch: float, micro: int) -> float:
+        """The same, by the constants alone."""
         compute, agree = self.compute(batch), self.agree(devices, nodes)
         longer, shorter = max(compute, agree), min(compute, agree)
         together: float = longer * (1 + (shorter / longer) ** self.overlap) ** (1 / self.overlap)
@@ -92,7 +108,19 @@ def fit(steps: Sequence[Step]) -> Law:
     if not any(step.nodes > 1 for step in seen):
         worse = (1.1 * law.local, 1.1 * law.local_more)
         law = Law(law.base, law.example, law.local, law.local_more, *worse, law.overlap)
-    return law
+    return replace(law, missed=_missed(law, seen))
+
+
+def _missed(law: Law, seen: Sequence[Step]) -> dict[tuple[int, int], Missed]:
+    """Where each kind of step was measured; the mean where it was more than once."""
+    found: dict[tuple[int, int], dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for s in seen:
+        off = math.log(s.seconds / law.seconds(s.devices, s.nodes, s.batch, s.micro))
+        found[s.devices, s.nodes][math.log(s.batch)].append(off)
+    return {
+        place: (sorted(by), [float(np.mean(offs)) for _, offs in sorted(by.items())])
+        for place, by in found.items()
+    }
 
 
 def _start(seen: Sequence[Step]) -> Law:

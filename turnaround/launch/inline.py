@@ -184,8 +184,7 @@ class Scribe:
             self._remember(event)
             self._backlog = [*self._backlog, line.encode()][-BACKLOG:]
             with contextlib.suppress(OSError):
-                self._file.write(*self._backlog)
-                self._backlog = []
+                self._backlog = [*self._file.keep(self._backlog)]
             self._watch(event)
 
     def mark(self, status: Status, code: int | None = None) -> None:

@@ -25,9 +25,10 @@ import psutil
 import turnaround
 from turnaround.errors import LaunchError
 from turnaround.journal import Journal, Run
-from turnaround.pool import machines, wire
-from turnaround.pool.head import sweep
+from turnaround.pool import machines
+from turnaround.pool.head.head import sweep
 from turnaround.pool.machines import Machine
+from turnaround.pool.messages import wire
 from turnaround.pool.places import LOCAL, Places, Record, alive, read_record
 from turnaround.spec import PROTOCOL, Assignment, Cluster, Inventory, Plan, to_dict
 from turnaround.tracking import start as recorders
@@ -57,20 +58,23 @@ class Pool:
 
         With an `address` of this machine others may join it; without, nothing outside reaches it.
         """
-        with _lock(self.places.pool / "lock"):
-            record = self._usable(say)
-            started = record is None
-            if started:
-                say("starting the pool (once; it stays warm)")
-                self._start(inventory, keep_warm or KEEP_WARM, address)
-        self._patient({"op": "ping"}, _COME_UP if started else _AWAY)
-        return started
+        while True:
+            with _lock(self.places.pool / "lock"):
+                started = self._usable(say) is None
+                if started:
+                    say("starting the pool (once; it stays warm)")
+                    self._start(inventory, keep_warm or KEEP_WARM, address)
+            if self._answers(_COME_UP if started else _AWAY) and self.record():
+                return started
+            if started:  # else it was being killed while we asked
+                raise LaunchError("the pool did not come up", self._why)
 
     def submit(
         self, plan: Plan, again: bool = False, spans: dict[str, Any] | None = None
     ) -> tuple[Run, bool]:
         """Queue the plan. (run, whether it was there already); `spans`: what came before."""
         asked = {"op": "submit", "plan": to_dict(plan), "again": again, "spans": spans}
+        asked["since"] = time.time()
         reply = self._patient(asked)
         return self.journal.run(reply["run"]), reply["known"]
 
@@ -167,7 +171,7 @@ class Pool:
 
     def _start(self, inventory: Inventory, keep_warm: float, address: str) -> None:
         places = self.places
-        command = [sys.executable, "-P", "-m", "turnaround.pool.headnode"]
+        command = [sys.executable, "-P", "-m", "turnaround.pool.head.headnode"]
         command += ["--home", str(places.home), "--address", address]
         command += ["--cpus", str(inventory.cpus), "--gpus", str(inventory.gpus)]
         command += ["--keep-warm", str(keep_warm)]
@@ -184,9 +188,12 @@ class Pool:
         deadline = time.monotonic() + _COME_UP
         while self.record() is None or not places.node.exists():
             if not psutil.pid_exists(int(told.stdout)) or time.monotonic() > deadline:
-                said = f"the last lines of {places.logs}/pool.log say why"
-                raise LaunchError("the pool did not come up", said)
+                raise LaunchError("the pool did not come up", self._why)
             time.sleep(0.01)
+
+    @property
+    def _why(self) -> str:
+        return f"the last lines of {self.places.logs}/pool.log say why"
 
     def _end(self, record: Record, say: Say) -> None:
         if running := [run.id for run in self.journal.queue() if run.status == "RUNNING"]:
@@ -201,6 +208,16 @@ class Pool:
             time.sleep(0.05)
 
     # ── asking ──
+
+    def _answers(self, patience: float) -> bool:
+        """The scheduler does; False when the pool has gone meanwhile."""
+        try:
+            self._patient({"op": "ping"}, patience)
+        except LaunchError:
+            if self.record():
+                raise
+            return False
+        return True
 
     def _patient(self, request: dict[str, Any], patience: float = _AWAY) -> dict[str, Any]:
         """Ask the scheduler, and again while it is being started or restarted."""

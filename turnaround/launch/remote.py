@@ -13,7 +13,6 @@ the best parameters come back as long as somebody listens, and later from where 
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import dataclasses
 import fcntl
@@ -25,19 +24,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from turnaround import errors
 from turnaround.errors import Interrupted, LaunchError, PlanError, TurnaroundError
-from turnaround.journal import EventFile, Journal, Run, new_id
+from turnaround.journal import Journal, Run, new_id
 from turnaround.launch.dashboard import Dashboard, Missing, Silent, Twice
+from turnaround.launch.scribe import Scribe
 from turnaround.pool import machines
 from turnaround.pool.machines import Machine
 from turnaround.snapshot import parcel
-from turnaround.spec import Cluster, Event, Inventory, Plan, Status, Tracking, to_json
+from turnaround.spec import Cluster, Inventory, Plan, Status, Tracking, to_json
 from turnaround.tracking import start as recorders
 
 MARK = "turnaround> "  # of the driver's lines
 _SAVE = 60  # seconds a driver has for a run to save
 _BEGIN = 60.0  # seconds a job may take to begin
+_LEAVE = 60.0  # seconds a driver may take to go after its last word
 _AGAIN = 2.0  # seconds between tries when the cluster does not answer
 _JOBS = 50  # drivers that one run may have had
 _ENDED = ("STOPPED", "FAILED", "SUCCEEDED")  # of jobs
@@ -95,7 +95,7 @@ class Remote:
             job = found
         else:
             number = _JOBS
-        if job and job["status"] not in _ENDED:
+        if job and job["status"] not in _ENDED and not (resume and self._leaves(job)):
             return str(job["submission_id"])
         word = "submit" if job is None else "resume" if resume else "watch"
         return self._drive(run, number, word)
@@ -150,6 +150,15 @@ class Remote:
 
     # ── jobs ──
 
+    def _leaves(self, job: dict[str, Any]) -> bool:
+        """One that has told of the run's end is gone a moment later; another resumes it already."""
+        deadline = time.monotonic() + _LEAVE
+        while time.monotonic() < deadline:
+            if self.dashboard.get(f"/api/jobs/{job['submission_id']}")["status"] in _ENDED:
+                return True
+            time.sleep(0.1)
+        return False
+
     def _job(self, run: str, number: int) -> dict[str, Any] | None:
         try:
             return dict(self.dashboard.get(f"/api/jobs/{_name(run, number)}"))
@@ -163,7 +172,7 @@ class Remote:
         if word == "submit":
             environment["working_dir"] = self._upload(self.journal.plan(run.id))
         asked = {
-            "entrypoint": f"python -P -m turnaround.pool.driver {run.id} {word}",
+            "entrypoint": f"python -P -m turnaround.pool.head.driver {run.id} {word}",
             "submission_id": _name(run.id, number),
             "runtime_env": environment,
         }
@@ -179,80 +188,11 @@ class Remote:
         return f"gcs://{name}"
 
 
-class Scribe:
-    """Takes down what a driver says of one run: for the journal, each line once."""
-
-    def __init__(self, journal: Journal, run: str) -> None:
-        self._journal = journal
-        self._run = run
-        self._folder = journal.folder(run)
-        self._count = self._folder / "remote.json"  # lines that were taken down
-        self._files: dict[str, list[bytes]] = {}
-
-    def listen(self, lines: Iterator[dict[str, Any]]) -> bool:
-        """Whether there was anything to hear."""
-        known, number = self._known(), 0
-        for line in lines:
-            if "event" in line:
-                number += 1
-                if number > known:
-                    self._event(Event(**line["event"]))
-                    self._count.write_text(str(number))
-            elif "file" in line:
-                self._file(line["file"], base64.b64decode(line["part"]))
-            elif "row" in line:
-                self._end(line["row"])
-                return True
-            elif "refused" in line:
-                self._refused(line["refused"])
-                return True
-        return number > 0
-
-    def _known(self) -> int:
-        try:
-            return int(self._count.read_text())
-        except (FileNotFoundError, ValueError):
-            return 0
-
-    def _event(self, event: Event) -> None:
-        if event.kind != "status":
-            with EventFile(self._folder) as file:
-                file.append(event)
-            return
-        status = Status(event.data["status"])
-        row = self._journal.run(self._run)
-        if not status.over and status is not row.status:  # its end comes with its row
-            began = {"started": row.started or event.time} if status is Status.RUNNING else {}
-            reason = event.data["reason"]
-            self._journal.mark(self._run, status, reason, attempt=event.attempt, **began)
-
-    def _file(self, name: str, part: bytes) -> None:
-        if part:
-            self._files.setdefault(name, []).append(part)
-            return
-        content = b"".join(self._files.pop(name, []))
-        kind, _, rest = name.partition("/")
-        if name == "log.txt":
-            (self._folder / name).write_bytes(content)
-        elif kind == "checkpoints" and Path(rest).name == rest:
-            parcel.unpack(content, self._folder / kind / rest)
-
-    def _end(self, row: dict[str, Any]) -> None:
-        names = ("attempt", "failures", "exit_code", "summary", "started", "ended")
-        fields = {name: row[name] for name in names if row[name] is not None}
-        self._journal.mark(self._run, Status(row["status"]), row["reason"], **fields)
-
-    def _refused(self, told: dict[str, str]) -> None:
-        code = getattr(errors, told["kind"], LaunchError).exit_code
-        reason = f"{told['message']}\n  → {told['hint']}" if told["hint"] else told["message"]
-        self._journal.mark(self._run, Status.FAILED, reason, exit_code=code)
-
-
 # ── what is sent ──
 
 
 def _packed(plan: Plan, home: Path, address: str) -> bytes:
-    """The upload: the plan, its code and its data, as `pool/driver.py` unpacks them."""
+    """The upload: the plan, its code and its data, as `pool/head/driver.py` unpacks them."""
     if plan.init_from is not None:
         message = f"init_from={plan.init_from} is a run of this machine, not of {address}"
         raise PlanError(message, "start from it here: cluster=pool")

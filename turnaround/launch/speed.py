@@ -75,12 +75,13 @@ def measured(
 
 
 def _measured(plan: Plan, root: Path, count: int, limits: Limits, heard: Heard) -> Speeds:
-    sizes: list[Size] = []
+    sizes: dict[int, Size] = {}  # by batch; what is said of one again holds
 
     def take(event: Event) -> None:
         if event.kind == "gauge":
-            sizes.append(Size(count, **event.data))
-            heard(sizes[-1])
+            found = Size(count, **event.data)
+            sizes[found.batch] = found
+            heard(found)
 
     free = limits.memory or int(FREE * psutil.virtual_memory().available)
     memory = free // count if plan.cluster.device == "cpu" else None
@@ -93,7 +94,7 @@ def _measured(plan: Plan, root: Path, count: int, limits: Limits, heard: Heard) 
             raise PlanError(f"{what} does not fit the memory", "a smaller data.batch")
         reason = done.reason if done.code is not None else f"not done in {limits.seconds:.0f} s"
         raise LaunchError(f"the probe of {what} failed: {reason}", HINT)
-    return Speeds(sizes, sizes[-1].batch // count if full else None)
+    return Speeds([*sizes.values()], max(sizes) // count if full else None)
 
 
 def _full(done: Done) -> bool:

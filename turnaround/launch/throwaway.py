@@ -3,15 +3,17 @@
     done = carried_out(plan, home, Limits(seconds=20.0), heard=print)
     done.events, done.code, done.log
 
-It is an inline gang in a temporary home; only the recipe's cache is the real one. What goes wrong
-there, a memory that is full for one, ends these processes and no other.
+It is an inline gang in a temporary home; only what recipes keep, and code that was frozen, are the
+real ones. What goes wrong there, a memory that is full for one, ends these processes and no other.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,7 @@ from turnaround.spec import Event, Plan, Tracking, from_json, to_json
 
 GLANCE = 0.1  # seconds between looks at what was said
 LEAVE = 1.0  # seconds to leave in after SIGTERM
+_PR_SET_PDEATHSIG = 1  # in prctl.h
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,32 @@ class Done:
 
 
 def carried_out(
-    plan: Plan, root: Path, limits: Limits, heard: Callable[[Event], None] = lambda event: None
+    plan: Plan,
+    root: Path,
+    limits: Limits,
+    heard: Callable[[Event], None] = lambda event: None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Done:
-    """The plan, without tracking and a name; `heard` gets each event soon after it was said."""
+    """The plan, without tracking and a name; `heard` gets each event soon after it was said.
+
+    It is ended early once there is `enough`.
+    """
     cache = root / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         home = Path(name)
         (home / "cache").symlink_to(cache)
+        (home / "snapshots").symlink_to(root / "snapshots")
         (home / "plan.json").write_text(to_json(_short(plan)))
         with _process(plan, home, limits) as process:
-            events = list(_listening(process, home, limits.seconds, heard))
+            events = list(_listening(process, home, _late(limits, enough), heard))
             return Done(events, process.poll(), (home / "log.txt").read_text(errors="replace"))
+
+
+def _late(limits: Limits, enough: Callable[[], bool]) -> Callable[[], bool]:
+    """Its time is over."""
+    until = time.monotonic() + limits.seconds
+    return lambda: enough() or time.monotonic() > until
 
 
 def _short(plan: Plan) -> Plan:
@@ -84,7 +101,7 @@ def _process(plan: Plan, home: Path, limits: Limits) -> Iterator[subprocess.Pope
     command = [plan.place.interpreter, "-P", "-m", "turnaround.launch.throwaway", str(home)]
     with (home / "log.txt").open("wb") as log:
         process = subprocess.Popen(
-            [*command, str(limits.memory or 0)],
+            [*command, str(limits.memory or 0), str(os.getpid())],
             env={**os.environ, "TURNAROUND_HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -112,14 +129,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _listening(
-    process: subprocess.Popen[bytes], home: Path, seconds: float, heard: Callable[[Event], None]
+    process: subprocess.Popen[bytes],
+    home: Path,
+    late: Callable[[], bool],
+    heard: Callable[[Event], None],
 ) -> Iterator[Event]:
     """What it says, until it has ended or its time is over."""
-    until, place, over = time.monotonic() + seconds, 0, False
+    place, over = 0, False
     while not over:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GLANCE)
-        over = process.returncode is not None or time.monotonic() > until
+        over = process.returncode is not None or late()
         for file in home.glob("runs/*/events.jsonl"):
             for event, after in read_events(file, place):
                 place = after
@@ -127,8 +147,15 @@ def _listening(
                 yield event
 
 
-def main(home: str, memory: str) -> int:
-    """Rank 0's process; what may be allocated is true of the other ranks as well."""
+def main(home: str, memory: str, parent: str) -> int:
+    """Rank 0's process; what it may have is true of the other ranks as well.
+
+    It dies with the thread that started it: nobody else would end it for an hour.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        return 1  # too late for the signal
     if int(memory):
         resource.setrlimit(resource.RLIMIT_DATA, (int(memory), int(memory)))
     plan = from_json(Plan, (Path(home) / "plan.json").read_text())

@@ -97,7 +97,8 @@ def files_of(path: Path, asked: str) -> list[Path]:
     below = path.rglob("*") if path.is_dir() else path.parent.glob(f"{glob.escape(path.name)}.*")
     found = sorted(file for file in below if file.is_file())
     if not found:
-        what = "is an empty folder" if path.is_dir() else "is not there"
+        if path.is_dir():
+            raise DataError(f"{asked}: {path} is an empty folder", "name a file, or fill it")
         hint = near(path.name, _names(path.parent), otherwise="paths start at the project")
-        raise DataError(f"{asked}: {path} {what}", hint)
+        raise DataError(f"{asked}: {path} is not there", hint)
     return found

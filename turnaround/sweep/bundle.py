@@ -10,12 +10,13 @@ of each. It remembers nothing that the journal does not say.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,9 @@ from turnaround.tracking import start
 
 log = logging.getLogger(__name__)
 KIND = {"kind": "bundle"}  # the tag of runs that carry others
-GATHER = 0.25  # seconds without another trial after which those that wait are bundled
-GLANCE = 0.1  # seconds between looks at what became of them
-LATE = 1 << 17  # bytes of an event file in which last words are
+GLANCE = 0.05  # seconds between looks at what became of them
+LATE = 1 << 17  # bytes of an event file in which last words are,
+WORDS = ("worker", "summary", "notice", "error", "ended")  # among them those that count
 _STOPPED = (75, 130, 143)
 
 
@@ -58,8 +59,7 @@ class Bundles:
         self._devices = devices
         self._me = f"{os.getpid()}:{psutil.Process().create_time()}"
         self._lock = threading.RLock()
-        self._waiting: dict[str, None] = {}
-        self._newest = 0.0  # when the last of them came
+        self._waiting: dict[str, Plan | None] = {}  # none: it is in the run's folder
         self._live: dict[str, Bundle] = {}
         self._recall()
 
@@ -76,7 +76,7 @@ class Bundles:
         mine = replace(plan, cluster=replace(plan.cluster, name="inline"))
         with self._lock:
             run = self.journal.submit(mine, new_id(plan.recipe.name), owner=self._me)
-            self._wait(run.id)
+            self._waiting[run.id] = mine
         return run, False
 
     def resume(self, run: str) -> None:
@@ -118,17 +118,31 @@ class Bundles:
         while True:
             time.sleep(GLANCE)
             try:
-                self.tend()
+                with self._lock:
+                    self._heed()
             except Exception:  # the door of a thread that must not die: the pool may be away
                 log.exception("looking after bundles failed; trying again")
 
-    def tend(self) -> None:
-        """Take down what became of those under way, and send what waits."""
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Take down what became of those under way; afterwards send what waits.
+
+        A sweep decides in between, so it has heard of all that a device has done before that device
+        has more to do: of a rung that ended the best go on, and together.
+        """
         with self._lock:
-            for bundle in [*self._live.values()]:
-                self._follow(bundle)
-            if self._waiting and time.monotonic() - self._newest > GATHER:
-                self._lay()
+            self._heed()
+            yield
+            self._lay()
+
+    def tend(self) -> None:
+        """A turn in which nothing is decided."""
+        with self.turn():
+            pass
+
+    def _heed(self) -> None:
+        for bundle in [*self._live.values()]:
+            self._follow(bundle)
 
     def _follow(self, bundle: Bundle) -> None:
         row = self.journal.run(bundle.run)
@@ -156,8 +170,9 @@ class Bundles:
         """
         before, row, whole = bundle.members.pop(run), self.journal.run(run), bundle.run
         last = _last(self.journal.folder(run) / "events.jsonl", before + 1, code)
+        together = str(len(self.journal.plan(whole).carries))
         fields: dict[str, Any] = {"attempt": last.attempt, "exit_code": code}
-        fields |= {"summary": last.summary}
+        fields |= {"summary": last.summary, "tags": {**row.tags, TOGETHER: together}}
         if row.started is None:
             fields["started"] = self.journal.run(whole).started
         if code in _STOPPED:
@@ -166,8 +181,7 @@ class Bundles:
             self.journal.mark(run, Status.FAILED, reason or last.said, **fields)
         else:
             self.journal.mark(run, Status.SUCCEEDED, **fields)
-        together = str(len(self.journal.plan(whole).carries))
-        self.journal.update(run, cost={}, tags={**row.tags, TOGETHER: together})
+            self.journal.update(run, cost={})
 
     def _bundle(self, run: str) -> Bundle | None:
         return next((bundle for bundle in self._live.values() if run in bundle.members), None)
@@ -175,17 +189,17 @@ class Bundles:
     # ── laying them together ──
 
     def _wait(self, run: str) -> None:
-        self._waiting[run] = None
-        self._newest = time.monotonic()
+        self._waiting[run] = None  # its plan may have been amended
 
     def _lay(self) -> None:
-        """Runs of one shape, evenly over the devices that are free."""
+        """Runs of one shape, evenly over the devices that are free, or will be in a moment: of whom
+        nothing is awaited has nothing left to do but to leave."""
         kinds: dict[str, list[str]] = defaultdict(list)
-        plans = {run: self.journal.plan(run) for run in self._waiting}
+        plans = {run: plan or self.journal.plan(run) for run, plan in self._waiting.items()}
         for run, plan in plans.items():
             kinds[repr(common(plan))].append(run)
         for alike in kinds.values():
-            free = self._devices - len(self._live)
+            free = self._devices - sum(bool(bundle.members) for bundle in self._live.values())
             for chosen in shared(alike[: MOST * free], free):
                 self._send({run: plans[run] for run in chosen})
 
@@ -263,7 +277,7 @@ def _last(path: Path, first: int, code: int) -> Last:
     """Of those attempts that are not before `first`."""
     last = Last(first)
     begin = max(0, path.stat().st_size - LATE) if path.exists() else 0
-    for event, _ in read_events(path, begin):
+    for event, _ in read_events(path, begin, WORDS):
         if event.attempt >= first:
             last.attempt = event.attempt
             if event.kind == "summary":

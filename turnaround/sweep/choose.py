@@ -129,23 +129,18 @@ class Chooser:
             for trial in spared(state, len(self.steps))
             if self.watch.fits(state, trial, spent)
         )
-        if self._safe(state):
+        if self.watch.safe(state):
             best = next(able, None)
             return Rise(best.number, best.rung + 1) if best else None
         if best := ahead(state, able):
-            return Rise(best.number, best.rung + 1)
+            return Rise(best.number, self.top)
         best = next(waiting(state, len(self.steps)), None)  # it may not arrive, but nobody else can
         return Rise(best.number, self.top) if best else None
-
-    def _safe(self, state: State) -> bool:
-        """Somebody is trained to the end, or on the way there."""
-        finalists = any(trial.rung == self.top for trial in state.open())
-        return finalists or state.won(self.top)
 
     def _filler(self, state: State) -> Move | None:
         """What will not end in time, but saves then and goes on in another night: devices that idle
         are of no use to anybody. Those that were paid for are spared."""
-        if self.watch.window.device_seconds is not None or not self._safe(state):
+        if self.watch.window.device_seconds is not None or not self.watch.safe(state):
             return None
         if best := next(waiting(state, len(self.steps)), None):
             return Rise(best.number, best.rung + 1)

@@ -33,7 +33,8 @@ from turnaround.sweep.state import State, Trial
 from turnaround.sweep.window import Speed, Watch, measured
 
 Clock = Callable[[], float]
-GLANCE = 0.03  # seconds between looks at the journal; a look costs 1 ms
+GLANCE = 0.03  # seconds between looks for news; one costs 20 µs
+AHEAD = 8  # short trials that are over before the next look: two devices, 8 ms each
 ALIKE = 3  # trials that fail with the same words before the sweep gives up
 ENDED = "every trial has ended"
 WAITING = 256  # trials that may wait for their trunks
@@ -65,6 +66,8 @@ class Driver:
         self.sender = Sender(self.question, self.steps, self.journal, self.pool, sweep)
         self._rows: dict[str, Run] = {}
         self._attempt = self.journal.run(sweep).attempt
+        self._said = 0  # events of ours
+        self._known = (-1, -1)  # by the last look for news
 
     @property
     def top(self) -> int:
@@ -80,6 +83,15 @@ class Driver:
             return why
         self._send()
         return None if self.state.open() else ENDED
+
+    def news(self) -> bool:
+        """Something has happened since the last time, in the journal or here; a tick costs 1 ms.
+
+        A window passes by itself.
+        """
+        now = (self.journal.version, self._said)
+        before, self._known = self._known, now
+        return now != before or bool(self.question.window)
 
     def pick_up(self) -> None:
         """What an earlier driver's end, or somebody's hand, has stopped half way goes on."""
@@ -114,7 +126,9 @@ class Driver:
         ready = run.attempt > 0 and outcome.paused(self.journal, run)
         if ready:
             self.journal.update(run.id, reason=f"the trunk of trials of {self.sweep}")
-        self._say("trunked", key=key, ready=ready, seconds=outcome.held(known, run.devices))
+        self._say(
+            "trunked", key=key, ready=ready, seconds=outcome.held(known, outcome.devices(run))
+        )
 
     def _result(self, trial: Trial) -> None:
         """What its runs come to, for all to read."""
@@ -134,18 +148,21 @@ class Driver:
         if best is not None and best.score is not None and (best is trial or best is not before):
             values = {score: best.score}
             self._say("metrics", step=self.state.told, split="best", values=values)
-        done = sum(not each.open for each in self.state.trials.values())
+        done = len(self.state.trials) - len(self.state.open())
         total = self.question.trials + self.state.more
         steps = int(total) if math.isfinite(total) else None
         self._say("progress", step=done, steps=steps)
 
     def _alike(self) -> str:
         """Every trial fails for the same reason: the mistake is in what they have in common."""
-        ended = [trial.result for trial in self.state.trials.values() if trial.result]
-        enough = min(ALIKE, self.question.trials + self.state.more)
-        failed = [result for result in ended if result.status is Status.FAILED]
-        reasons = {result.reason for result in failed}
-        if len(ended) >= enough and len(failed) == len(ended) and len(reasons) == 1:
+        count, reasons = 0, set()
+        for trial in self.state.trials.values():
+            if trial.result and trial.result.status is not Status.FAILED:
+                return ""  # mostly the first: there may be thousands
+            if trial.result:
+                count += 1
+                reasons.add(trial.result.reason)
+        if count >= min(ALIKE, self.question.trials + self.state.more) and len(reasons) == 1:
             return f"every trial failed alike: {reasons.pop()}"
         return ""
 
@@ -162,6 +179,20 @@ class Driver:
         while room > 0 and self._idle() < WAITING and (more := self._next()) is not None:
             for nth in range(min(room, self.question.settings.seeds)):
                 room -= self._launch(more, nth)
+        self._line_up()
+
+    def _line_up(self) -> None:
+        """Where legs are short beside the window, as many more wait in the scheduler's queue, and
+        start without a pause."""
+        asked = self.question.settings
+        if asked.name not in PAUSING or asked.seeds > 1 or asked.concurrent:
+            return
+        for _ in range(2 * self._slots - self._flying()):
+            with self.watch.queueing(self.state, self._slots) as brief:
+                more = self._next() if brief else None
+            if more is None:
+                return
+            self._launch(more, 0)
 
     def _flying(self) -> int:
         """Runs that were sent and are not over."""
@@ -196,9 +227,10 @@ class Driver:
                 run = self._rows.get(sent.run)
                 if run is None or run.status.over or sent.rung != trial.rung:
                     continue
-                ran = run.devices * (now - run.started) if run.started else 0.0
+                devices = outcome.devices(run)
+                ran = devices * (now - run.started) if run.started else 0.0
                 leg = self.watch.speed.leg(self.state, trial, trial.rung) or 0.0
-                done += max(ran, run.devices * leg) if promised else ran
+                done += max(ran, devices * leg) if promised else ran
         return done
 
     def _launch(self, trial: Trial, nth: int) -> int:
@@ -269,6 +301,7 @@ class Driver:
         event = Event(kind, data, self.clock(), self._attempt)
         self._file.append(event)
         self.state.add(event)
+        self._said += 1
 
 
 def rows(journal: Journal, runs: Iterable[str]) -> list[Run]:
@@ -283,13 +316,15 @@ def rows(journal: Journal, runs: Iterable[str]) -> list[Run]:
 
 def slots(question: Question, pool: Hand, ahead: bool = True) -> int:
     """Runs that are sent at a time: those that run, and where no result is awaited to choose the
-    next as many more, which wait in the scheduler's queue and start without a pause."""
+    next as many more or `AHEAD`, which wait in the scheduler's queue and start without a pause."""
     made = planned(question, first(question), Mark("sweep", 0))
     have = (pool.inventory(made.cluster) or facts.inventory()).count(made.cluster.device)
     need = made.devices * (1 if made.cluster.device == "cuda" else made.cluster.threads or 1)
-    fits = max(1, have // need)
+    fits = max(1, int(have / (need * (made.cluster.share or 1))))
     asked = question.settings.concurrent or fits
     if question.settings.fuse:
         return MOST * min(asked, fits)
+    if not ahead:
+        return min(asked, fits)
     guided = question.settings.name in ("tpe", *PAUSING) or question.window
-    return min(asked, fits) if not ahead else asked if guided or asked < fits else 2 * asked
+    return asked if guided or asked < fits else asked + max(asked, AHEAD)

@@ -117,8 +117,9 @@ def gone(run: str) -> Run:
 
 
 def devices(run: Run) -> float:
-    """That it had to itself: of runs that are trained as one, each has a share."""
-    return run.devices / int(run.tags.get(TOGETHER, 1))
+    """That it had to itself: runs that are trained as one, or lie on one device, have a share."""
+    share: float = run.asked.get("like", {}).get("share", 1.0)
+    return run.devices * share / int(run.tags.get(TOGETHER, 1))
 
 
 def gain(events: Iterable[Event]) -> float:

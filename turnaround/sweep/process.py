@@ -15,6 +15,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,19 @@ from turnaround.journal import Journal
 from turnaround.launch import facts
 from turnaround.launch.pool import Pool
 from turnaround.pool.places import read_record
-from turnaround.spec import Status
+from turnaround.spec import Plan, Status, acquaint
 from turnaround.sweep import pages, report
 from turnaround.sweep.bundle import Bundles
 from turnaround.sweep.drive import GLANCE, Driver, slots
-from turnaround.sweep.question import read
+from turnaround.sweep.question import Question, read
 from turnaround.sweep.send import Hand
 from turnaround.sweep.start import kept, lock, wake
 
 log = logging.getLogger(__name__)
 TEND = 2.0  # seconds between looks for the pool
+REST = 0.25  # seconds after which it ticks without any news
 LOOK = 1.0  # seconds between looks at the clock, before a window begins
+NICE = 10  # of what is left to do when a sweep is over
 
 
 def drive(home: Path, sweep: str) -> None:
@@ -110,7 +113,9 @@ def _hand(pool: Pool, sweep: str) -> Hand:
 
 
 def _report(driver: Driver) -> None:
-    """After the last word, as it takes a second or two; then MLflow is told once more."""
+    """After the last word, as it takes a second or two; then MLflow is told once more. Nobody waits
+    for it, and the next sweep may have begun."""
+    os.nice(NICE)
     found = report.made(driver.journal, driver.sweep, importance=True)
     pages.write(found, driver.journal.folder(driver.sweep) / "report")
     if driver.journal.run(driver.sweep).tracking:
@@ -119,7 +124,7 @@ def _report(driver: Driver) -> None:
 
 def _carry(driver: Driver, tended: Callable[[], bool], stopping: list[int]) -> tuple[Status, str]:
     """Until it is over: its status, and why."""
-    looked = -math.inf
+    looked = ticked = -math.inf
     while True:
         if stopping:
             driver.halt("its sweep was stopped")
@@ -128,15 +133,30 @@ def _carry(driver: Driver, tended: Callable[[], bool], stopping: list[int]) -> t
             looked = time.monotonic()
             if not tended():
                 return Status.STOPPED, "the pool was taken down"
+        why = None
         try:
-            why = driver.tick()
+            if _due(driver, ticked):
+                ticked, why = time.monotonic(), _ticked(driver)
         except LaunchError as error:  # the pool went away: the next look says whether for good
             log.warning("%s", error)
-            looked, why = -math.inf, None
+            looked = ticked = -math.inf
         if why is not None:
             driver.halt(why)
             return (Status.SUCCEEDED if driver.state.best(driver.top) else Status.FAILED), why
         time.sleep(GLANCE)
+
+
+def _due(driver: Driver, ticked: float) -> bool:
+    """There is something to decide; what trials laid together come to is in files of their own."""
+    late = time.monotonic() - ticked > REST
+    return isinstance(driver.pool, Bundles) or driver.news() or late
+
+
+def _ticked(driver: Driver) -> str | None:
+    """One tick, in which whoever lays trials together takes a turn as well."""
+    hand = driver.pool
+    with hand.turn() if isinstance(hand, Bundles) else nullcontext():
+        return driver.tick()
 
 
 def _tended(pool: Pool, revive: bool = False) -> bool:
@@ -149,19 +169,35 @@ def _tended(pool: Pool, revive: bool = False) -> bool:
     return True
 
 
+def _named(home: Path, line: int) -> str | None:
+    """The sweep that is said on that descriptor, by `start.Ahead`; none when none is asked after
+    all. From then on what is printed goes to its log."""
+    acquaint(Question, Plan)
+    with open(line) as told:
+        said = told.readline()
+    if not said.endswith("\n"):
+        return None
+    sweep = said.strip()
+    with (Journal(home).folder(sweep) / "log.txt").open("ab") as file:
+        for target in (1, 2):
+            os.dup2(file.fileno(), target)
+    return sweep
+
+
 def main() -> None:
     """The driver's process."""
     parser = argparse.ArgumentParser(prog="python -m turnaround.sweep.process")
     parser.add_argument("--home", type=Path, required=True)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--sweep")
+    what.add_argument("--told", type=int, help="a descriptor on which it will be named")
     what.add_argument("--due", action="store_true", help="those that a reboot has ended")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     if asked.due:
         wake(asked.home)
-    else:
-        drive(asked.home, asked.sweep)
+    elif sweep := asked.sweep or _named(asked.home, asked.told):
+        drive(asked.home, sweep)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a sweep was asked, frozen: everything from which the plan of any of its trials follows.
 
-    question = ask(["recipe=seq2seq", "optim.lr=1e-3,1e-2"], Settings(seeds=3), project, home())
+    question = read(journal.folder(sweep))     # `sweep/ask.py` makes it
     plan = planned(question, {"optim.lr": 0.01}, Mark("sweep-x7k2m", 1, nth=2))
 
 A setting either chooses a file of conf/, a recipe or data, and then each choice is a *stem* of its
@@ -10,11 +10,9 @@ Nothing of conf/, recipes or data is read again later.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,24 +21,12 @@ from annotated_types import Ge
 
 from turnaround import config, plan
 from turnaround.config import Axis, Config
-from turnaround.config.check import Misfit, fit
-from turnaround.errors import ConfigError, PlanError
-from turnaround.fusible import apart
-from turnaround.launch import facts
-from turnaround.launch.base import frozen
-from turnaround.launch.pool import Pool
+from turnaround.errors import ConfigError
 from turnaround.plan import Facts
 from turnaround.signature import signature
-from turnaround.spec import Amount, Cluster, Count, Inventory, Place, Plan, Seed, from_dict, to_dict
+from turnaround.spec import Amount, Count, Plan, Seed, from_dict, to_dict
 
-_Where = tuple[Path, Inventory]  # the project, and the devices
-_ALONE = "leave it out"
 USUAL = 20  # trials, when nobody says how many
-BEHIND = -10  # priority of trials: a run that somebody waits for goes first
-MOST_STEMS = 256  # combinations of files: 0.1 s each to compose
-_DATA = ("data.path", "data.train", "data.valid", "data.test")  # what the facts depend on
-MOVING = ("optim.lr", "optim.weight_decay", "optim.momentum", "optim.clip")  # between generations
-_IDLE = ("name", "tags", "cluster", "tracking", "checkpoint")  # they make no other question
 
 
 @dataclass(frozen=True)
@@ -57,6 +43,7 @@ class Settings:
     eta: Annotated[int, Ge(2)] = 3  # asha, hyperband: one in so many goes on to the next rung
     like: str | None = None  # an earlier sweep, from whose trials tpe learns
     share: bool = True  # grid, random: steps that trials have in common are trained once
+    pack: bool = False  # trials share devices, where a measurement says that more gets done so
     rungs: Annotated[int, Ge(2)] | None = None  # none: as many as there are evaluations for
 
 
@@ -79,6 +66,16 @@ class Stem:
     choices: dict[str, Any]  # key → value, of the axes that choose
     config: Config
     facts: Facts  # with the snapshot of the code
+    alone: float | None = None  # examples/s of a trial, where several share a device
+
+
+@dataclass(frozen=True)
+class Points:
+    """A file of settings to try, one after another."""
+
+    file: str
+    rows: list[dict[str, Any]]
+    lines: list[int]  # where each stands in the file
 
 
 @dataclass(frozen=True)
@@ -102,12 +99,21 @@ class Question:
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     prior: list[Prior] = field(default_factory=list)
+    points: Points | None = None  # each with all combinations of the other settings
 
     @property
     def size(self) -> float:
         """How many different settings there are; infinite where one is an interval."""
-        listed = all(axis.listed for axis in self.axes)
-        return math.prod(len(axis.values) for axis in self.axes) if listed else math.inf
+        if not all(axis.listed for axis in self.axes):
+            return math.inf
+        named = len(self.points.rows) if self.points else 1
+        return named * math.prod(len(axis.values) for axis in self.free)
+
+    @property
+    def free(self) -> list[Axis]:
+        """Settings whose values combine with all those of the others."""
+        named = self.points.rows[0] if self.points else {}
+        return [axis for axis in self.axes if axis.key not in named]
 
     @property
     def trials(self) -> float:
@@ -115,7 +121,7 @@ class Question:
         if self.settings.name == "grid":
             return self.size
         endless = self.window and self.settings.name != "pbt"
-        asked = self.settings.trials or (math.inf if endless else USUAL)
+        asked = self.settings.trials or (math.inf if endless or self.points else USUAL)
         return min(asked, self.size)
 
     @property
@@ -152,187 +158,6 @@ def read(folder: Path) -> Question:
     return from_dict(Question, json.loads((folder / "sweep.json").read_text()))
 
 
-# ── asking ──
-
-
-def settings(words: list[str], project: Path) -> tuple[Settings, list[str]]:
-    """The words of the sweep itself, checked, and the other words."""
-    own = [word for word in words if word.partition("=")[0].partition(".")[0] == "sweep"]
-    return config.section("sweep", Settings, own, project), [w for w in words if w not in own]
-
-
-def ask(words: list[str], asked: Settings, project: Path, home: Path) -> Question:
-    """The question; ConfigError or PlanError when it cannot be asked like this."""
-    fixed, axes = config.split(words, project)
-    _check_axes(axes, asked, words)
-    have = inventory(home)
-    choosing = [axis for axis in axes if _chooses(axis, project)]
-    stems = list(_stems(fixed, choosing, [a for a in axes if a not in choosing], project))
-    axes = [_fitted(axis, stems, choosing) for axis in axes]
-    made = [_stem(choices, made, asked, (project, have)) for choices, made in stems]
-    question = Question(words, fixed, axes, asked, Window(), _frozen(made, home))
-    _check(question)
-    return question
-
-
-def inventory(home: Path) -> Inventory:
-    """The devices of the pool that is up, else of this machine."""
-    return Pool(home).inventory(Cluster()) or facts.inventory()
-
-
-def _chooses(axis: Axis, project: Path) -> bool:
-    """Other values of it make other files be read; or a file of conf/ may refer to it."""
-    return (
-        axis.key in (*config.places.GROUPS, "recipe.name", *_DATA)
-        or not all(isinstance(v, str | int | float | bool | list | None) for v in axis.values)
-        or any("${" in file.read_text() for file in config.places.conf_files(project))
-    )
-
-
-def _stems(
-    fixed: list[str], choosing: list[Axis], rest: list[Axis], project: Path
-) -> Iterator[tuple[dict[str, Any], Config]]:
-    """Every combination of choices, composed with the first value of each other setting."""
-    count = math.prod(len(axis.values) for axis in choosing)
-    if count > MOST_STEMS or not all(axis.listed for axis in choosing):
-        names = " and ".join(axis.key for axis in choosing)
-        message = f"{names} choose among more than {MOST_STEMS} combinations of files"
-        raise ConfigError(message, "sweep over values, or over fewer files")
-    first = [config.written(axis.key, axis.values[0]) for axis in rest if axis.listed]
-    for values in itertools.product(*(axis.values for axis in choosing)):
-        choices = {axis.key: value for axis, value in zip(choosing, values, strict=True)}
-        words = [config.written(key, value) for key, value in choices.items()]
-        yield choices, config.compose([*fixed, *words, *first], project)
-
-
-def _fitted(axis: Axis, stems: list[tuple[dict[str, Any], Config]], choosing: list[Axis]) -> Axis:
-    """The axis with values of the setting's type, which all stems must know."""
-    for _, made in stems if axis not in choosing else ():
-        kind = config.type_of(made, axis.key)
-        if axis.listed:
-            axis = replace(axis, values=[fit(axis.key, value, kind) for value in axis.values])
-        else:
-            axis = _between(axis, kind)
-    return axis
-
-
-def _between(axis: Axis, kind: Any) -> Axis:
-    """An interval over whole numbers where the setting takes no others."""
-    half = (math.floor(axis.low) + axis.high) / 2 + 1e-6
-    try:
-        fit(axis.key, half, kind)
-    except Misfit:
-        axis = replace(axis, integer=True, low=math.ceil(axis.low), high=math.floor(axis.high))
-    ends = (int(axis.low), int(axis.high)) if axis.integer else (axis.low, axis.high)
-    for end in ends:
-        fit(axis.key, end, kind)
-    return axis
-
-
-def _stem(choices: dict[str, Any], made: Config, asked: Settings, where: _Where) -> Stem:
-    gathered = facts.gather(made, *where)
-    found = Stem(choices, made, gathered)
-    first = plan.make(made, gathered)
-    if made.cluster.name == "inline":
-        message = "cluster=inline runs in the command line, and a sweep outlives that"
-        raise PlanError(message, "leave it out")
-    cluster = made.cluster
-    if cluster.threads is None and first.cluster.device == "cpu":
-        cluster = replace(cluster, threads=_threads(first.devices, asked.concurrent, where[1]))
-    if cluster.priority == 0:
-        cluster = replace(cluster, priority=BEHIND)
-    return replace(found, config=replace(made, cluster=cluster))
-
-
-def _threads(devices: int, concurrent: int | None, have: Inventory) -> int:
-    """Of each worker: one, so that every core has a trial, or a share of the cores."""
-    return max(1, min(4, have.cpus // (devices * concurrent))) if concurrent else 1
-
-
-def _frozen(stems: list[Stem], home: Path) -> list[Stem]:
-    """The stems with their code stored, once for each recipe."""
-    kept: dict[str, Place] = {}
-    done = []
-    for stem in stems:
-        name = stem.facts.place.recipe_file
-        if name not in kept:
-            kept[name] = frozen(
-                plan.make(stem.config, stem.facts), stem.config.recipe_file, home
-            ).place
-        shot = kept[name]
-        place = replace(
-            stem.facts.place, snapshot=shot.snapshot, git_sha=shot.git_sha, dirty=shot.dirty
-        )
-        file = home / "snapshots" / str(shot.snapshot) / "tree" / name
-        known = replace(stem.config, recipe_file=file)
-        done.append(replace(stem, config=known, facts=replace(stem.facts, place=place)))
-    return done
-
-
-# ── refusing ──
-
-
-def _check_axes(axes: list[Axis], asked: Settings, words: list[str]) -> None:
-    keys = [axis.key for axis in axes]
-    if not axes and asked.seeds == 1:
-        message = "no word has several values, so there is nothing to try"
-        raise ConfigError(message, "optim.lr=1e-3,1e-2 or sweep.seeds=3; `turnaround run` runs one")
-    if intervals := [axis.key for axis in axes if not axis.listed and asked.name == "grid"]:
-        message = f"{intervals[0]} is an interval, and sweep=grid tries every value there is"
-        raise ConfigError(message, "sweep=random, sweep=tpe or sweep=asha draws from it")
-    if asked.name == "grid" and asked.trials:
-        message = f"sweep.trials={asked.trials} with sweep=grid, which tries the whole grid"
-        raise ConfigError(message, "sweep=random tries some of it")
-    guided = asked.name == "tpe" or (asked.name in ("asha", "hyperband") and asked.sampler == "tpe")
-    if asked.like and not guided:
-        message = f"sweep.like={asked.like}, but nothing of sweep={asked.name} goes by scores"
-        raise ConfigError(message, "sweep=tpe, or sweep=asha")
-    fixed = [key for key in keys if key not in MOVING]
-    if fixed and asked.name == "pbt":
-        message = f"{fixed[0]} cannot change while a model is trained, and sweep=pbt changes it"
-        raise ConfigError(message, f"sweep=asha, or only {', '.join(MOVING)}")
-    if asked.seeds > 1 and "seed" in keys:
-        message = f"seed takes several values, and sweep.seeds={asked.seeds} repeats over seeds"
-        raise ConfigError(message, "one of them")
-    if idle := [key for key in keys if key.partition(".")[0] in _IDLE]:
-        message = f"{idle[0]} makes no other question: every value would give the same answer"
-        raise ConfigError(
-            message, "sweep over what the signature counts: see turnaround plan --help"
-        )
-
-
-def _check(question: Question) -> None:
-    """All that a plan can refuse is refused now, and no two values ask the same."""
-    some = first(question)
-    made = planned(question, some, Mark("sweep", 0))
-    if question.settings.fuse:
-        _check_fused(question, made)
-    for axis in question.axes:
-        others = axis.values if axis.listed else [int(axis.high) if axis.integer else axis.high]
-        asked: dict[str, Any] = {}
-        for value in others:
-            made = planned(question, some | {axis.key: value}, Mark("sweep", 0))
-            if made.signature in asked:
-                shown = config.written(axis.key, value)
-                before = config.written(axis.key, asked[made.signature])
-                message = f"{shown} and {before} are the same question"
-                raise ConfigError(message, "leave one of them out")
-            asked[made.signature] = value
-
-
-def _check_fused(question: Question, made: Plan) -> None:
-    """What the recipe promises, it says in its file; what torch can do is seen when it is done."""
-    if why := apart(made):
-        raise ConfigError(f"sweep.fuse=true, but trials with {why} are trained one by one", _ALONE)
-    for stem in question.stems:
-        file = stem.config.recipe_file
-        if not re.search(r"^ +fusible(: \w+)? = True", file.read_text(), re.MULTILINE):
-            message = f"sweep.fuse=true, but recipe {stem.config.recipe.name} does not allow it"
-            raise ConfigError(
-                message, "fusible = True in its class, if it keeps what that promises"
-            )
-
-
 # ── planning ──
 
 
@@ -352,7 +177,7 @@ def planned(question: Question, values: dict[str, Any], mark: Mark) -> Plan:
     tracking = replace(
         done.tracking, experiment=experiment.tracking.experiment or experiment.recipe.name
     )
-    done = replace(done, tracking=tracking)
+    done = replace(done, tracking=tracking, alone=stem.alone)
     return paused(done, mark.until) if mark.until else done
 
 
@@ -389,8 +214,20 @@ def _shown(value: Any) -> str:
 
 def first(question: Question) -> dict[str, Any]:
     """Some settings of the space."""
+    if all(axis.listed for axis in question.axes):
+        return point(question, 0)
     axes = question.axes
     return {a.key: a.values[0] if a.listed else int(a.low) if a.integer else a.low for a in axes}
+
+
+def point(question: Question, number: int) -> dict[str, Any]:
+    """The settings of that number in the grid; the last axis changes fastest."""
+    values: dict[str, Any] = {}
+    for axis in reversed(question.free):
+        number, place = divmod(number, len(axis.values))
+        values[axis.key] = axis.values[place]
+    values |= question.points.rows[number] if question.points else {}
+    return {axis.key: values[axis.key] for axis in question.axes}
 
 
 def words(question: Question, values: dict[str, Any], nth: int | None = None) -> list[str]:

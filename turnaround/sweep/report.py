@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from turnaround.journal import Journal, Run
-from turnaround.ledger import settle
 from turnaround.spec import Event, Status
 from turnaround.sweep import outcome, search
+from turnaround.sweep.heard import Heard
 from turnaround.sweep.question import Question, read, words
 from turnaround.sweep.rungs import ladder
 from turnaround.sweep.state import State, Trial
@@ -98,6 +98,12 @@ class Report:
         return ", ".join([f"{trained:,} of {total} trials trained", *rest])
 
 
+def _asked(question: Question) -> list[str]:
+    """The command line, as far as it says what was to be tried."""
+    points = ["--points", question.points.file] if question.points else []
+    return ["turnaround", "sweep", *question.words, *points]
+
+
 def made(journal: Journal, sweep: str, importance: bool = False) -> Report:
     """The report of a sweep as it stands."""
     row, question = journal.run(sweep), read(journal.folder(sweep))
@@ -106,15 +112,16 @@ def made(journal: Journal, sweep: str, importance: bool = False) -> Report:
     for event in events:
         state.add(event)
     steps = ladder(question)
-    top = len(steps) - 1
+    top, heard = len(steps) - 1, Heard(journal, question.score)
     lines = [_line(journal, question, trial, top) for trial in state.trials.values()]
+    lines = [replace(line, curve=_curve(journal, heard, line.runs)) for line in lines]
     lines = [replace(n, lineage=_lineage(state, state.trials[n.number], steps)) for n in lines]
     lines.sort(key=lambda line: (line.status != "trained", state.badness(line.score), line.number))
     sent = [each for trial in state.trials.values() for each in trial.sent.values()]
     return Report(
         sweep=sweep,
         name=row.name,
-        asked=shlex.join(["turnaround", "sweep", *question.words]),
+        asked=shlex.join(_asked(question)),
         score=question.score,
         rises=question.rises,
         status=row.status,
@@ -123,8 +130,8 @@ def made(journal: Journal, sweep: str, importance: bool = False) -> Report:
         lines=lines,
         total=question.trials + state.more,
         known=sum(each.known for each in sent),
-        device_seconds=_spent(journal, _ours(state)),
-        alone=_alone(journal, state, top),
+        device_seconds=_spent(heard, _ours(state)),
+        alone=_alone(journal, heard, state, top),
         importance=search.importance(question, state, top) if importance else {},
     )
 
@@ -133,9 +140,6 @@ def _line(journal: Journal, question: Question, trial: Trial, top: int) -> Line:
     runs = [sent.run for _, sent in sorted(trial.sent.items())]
     found = {run.id: run for name in runs for run in journal.runs("id=?", [name])}
     result = trial.result
-    curve: list[tuple[int, float]] = []
-    if runs and runs[0] in found:
-        curve = _curve(journal, runs[0], question.score)
     return Line(
         number=trial.number,
         name=trial.name,
@@ -148,7 +152,6 @@ def _line(journal: Journal, question: Question, trial: Trial, top: int) -> Line:
         test=outcome.test(found.values()) if top in trial.results else {},
         spread=[score for score in (result.scores if result else []) if score is not None],
         command=shlex.join(["turnaround", "run", *words(question, trial.values)]),
-        curve=curve,
         ended=result.ended if result else 0.0,
     )
 
@@ -162,13 +165,13 @@ def _lineage(state: State, trial: Trial, steps: list[int | None]) -> str:
     return ", ".join(words) if len(words) > 1 else ""
 
 
-def _curve(journal: Journal, run: str, score: str) -> list[tuple[int, float]]:
-    """Its points, after those of the run that it was forked from."""
-    source, _, step = (journal.plan(run).fork or "").partition("@")
-    there = bool(source) and (journal.folder(source) / "plan.json").exists()
-    before = _curve(journal, source, score) if there else []
-    before = [point for point in before if point[0] <= int(step)]
-    return before + outcome.curve(journal.events(run), score)
+def _curve(journal: Journal, heard: Heard, runs: list[str]) -> list[tuple[int, float]]:
+    """The points of the first, after those of the run that it was forked from."""
+    if not runs or not (journal.folder(runs[0]) / "plan.json").exists():
+        return []
+    source, _, step = (journal.plan(runs[0]).fork or "").partition("@")
+    before = _curve(journal, heard, [source]) if source else []
+    return [point for point in before if point[0] <= int(step)] + heard[runs[0]].curve
 
 
 def _ours(state: State) -> set[str]:
@@ -202,44 +205,32 @@ def _wall(events: list[Event], now: float) -> float:
     return total + (now - since if since is not None else 0.0)
 
 
-def _spent(journal: Journal, runs: set[str]) -> dict[str, float]:
+def _spent(heard: Heard, runs: set[str]) -> dict[str, float]:
     """Device-seconds by row of the ledger, of all runs together."""
     total: defaultdict[str, float] = defaultdict(float)
     for run in runs:
-        for found in journal.runs("id=?", [run]):
-            account = settle(journal.events(run), time.time(), outcome.devices(found))
-            for row, seconds in account.device_seconds.items():
-                total[row] += seconds
+        for row, seconds in heard[run].seconds.items():
+            total[row] += seconds
     return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 
-def _alone(journal: Journal, state: State, top: int) -> float | None:
+def _alone(journal: Journal, heard: Heard, state: State, top: int) -> float | None:
     """Device-seconds of all trials in full, each as dear as those that were trained in full; the
     later starts of one that paused would not have been."""
     whole = [
-        sum(_unbroken(journal, sent.run) for sent in trial.sent.values())
+        sum(_unbroken(journal, heard, sent.run) for sent in trial.sent.values())
         for trial in state.whole(top)
     ]
     return sum(whole) / len(whole) * len(state.trials) if whole else None
 
 
-def _unbroken(journal: Journal, run: str) -> float:
+def _unbroken(journal: Journal, heard: Heard, run: str) -> float:
     """Of that run and those that it was forked from."""
     source, _, step = (journal.plan(run).fork or "").partition("@")
     if not source or not journal.runs("id=?", [source]):
-        return _once(journal, run)
-    saved = [e.data["step"] for e in journal.events(source) if e.kind == "checkpoint"]
-    share: float = int(step) / max([*saved, int(step)])  # it may have gone on itself
-    return share * _unbroken(journal, source) + _once(journal, run)
-
-
-def _once(journal: Journal, run: str) -> float:
-    found = journal.runs("id=?", [run])
-    known = [*journal.events(run)]
-    account = settle(known, time.time(), outcome.devices(found[0]) if found else 1)
-    later = [page.device_seconds for number, page in account.attempts.items() if number > 1]
-    again = sum(page.get(row, 0.0) for page in later for row in outcome.STARTS)
-    return (sum(account.device_seconds.values()) - again) * outcome.gain(known)
+        return heard[run].once
+    share: float = int(step) / max([*heard[source].saved, int(step)])  # it may have gone on itself
+    return share * _unbroken(journal, heard, source) + heard[run].once
 
 
 def told(report: Report) -> Iterator[tuple[str, str]]:

@@ -106,6 +106,12 @@ def spared(state: State, rungs: int) -> Iterator[Trial]:
         yield from (there[0] for there in places if there and waits(*there))
 
 
+def leaders(state: State, rungs: int) -> Iterator[Trial]:
+    """Of each rung the best of those that could go on."""
+    for rung in range(rungs - 1):
+        yield from itertools.islice((trial for trial in state.at(rung) if waits(trial, rung)), 1)
+
+
 def ahead(state: State, trials: Iterable[Trial]) -> Trial | None:
     """Whoever beats the others where they had come as far; of the furthest on, if in doubt."""
     found: Trial | None = None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from turnaround.config import Axis
 from turnaround.signature import canonical
 from turnaround.spec import Status
-from turnaround.sweep.question import Prior, Question
+from turnaround.sweep.question import Prior, Question, point
 from turnaround.sweep.state import State, Trial
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def proposed(question: Question, state: State, number: int, top: int) -> dict[st
     asked, axes = question.settings, question.axes
     if number >= question.size:
         return None
-    if asked.name == "grid":
-        return point(axes, number)
+    if asked.name == "grid" or question.points:
+        return point(question, number)
     finite = math.isfinite(question.size)  # elsewhere the same settings do not come twice
     tried = {canonical(trial.values) for trial in state.trials.values()} if finite else set()
     guided = (asked.sampler if asked.name in ("asha", "hyperband") else asked.name) == "tpe"
@@ -46,15 +46,6 @@ def proposed(question: Question, state: State, number: int, top: int) -> dict[st
         if canonical(values) not in tried:
             return values
     return _untried(question, tried, random.Random(f"{asked.seed}/{number}"))
-
-
-def point(axes: list[Axis], number: int) -> dict[str, Any]:
-    """The settings of that number in the grid; the last axis changes fastest."""
-    values = {}
-    for axis in reversed(axes):
-        number, place = divmod(number, len(axis.values))
-        values[axis.key] = axis.values[place]
-    return {axis.key: values[axis.key] for axis in axes}
 
 
 def drawn(axes: list[Axis], rng: random.Random) -> dict[str, Any]:
@@ -80,7 +71,7 @@ def _untried(question: Question, tried: set[str], rng: random.Random) -> dict[st
     """One of a finite space, where drawing hits only what was tried."""
     if not math.isfinite(question.size):
         return drawn(question.axes, rng)
-    points = (point(question.axes, number) for number in range(int(question.size)))
+    points = (point(question, number) for number in range(int(question.size)))
     return next((values for values in points if canonical(values) not in tried), None)
 
 

@@ -79,7 +79,7 @@ class Sender:
         if trial.parent is not None:
             return self._sent(paused(replace(whole, fork=self._source(trial, nth, state)), until))
         known = self.journal.answer(whole.signature)
-        if known and known.status is Status.SUCCEEDED:
+        if known and known.status is Status.SUCCEEDED and self._copied(known):
             ours = known.tags.get("sweep") == self.sweep
             return Sending(known, not ours, begin(self.journal.plan(known.id)))
         step = self._parts(trial.values) if until is None else None
@@ -97,6 +97,12 @@ class Sender:
                 self.journal.amend(run, made)
             self.pool.resume(run)
         return self.journal.run(run)
+
+    def _copied(self, known: Run) -> bool:
+        """All is there that may be asked of a run that has answered: of a population not only its
+        scores, but what copies begin with, which is seldom kept."""
+        steps = self.steps[:-1] if self.question.settings.name == "pbt" else []
+        return all(self._there(known.id, step) for step in steps if step)
 
     def _sent(self, made: Plan) -> Sending:
         return Sending(self._submitted(made), begin=begin(made))

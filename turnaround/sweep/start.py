@@ -2,6 +2,7 @@
 
 is_sweep(journal, run)                     # a sweep is a run with a file of its own
 ensure(journal, run.id)                    # somebody drives it, from now on without us
+with Ahead(home) as ahead: ...             # the same, with a driver that is started beforehand
 wake(home)                                 # after a reboot: those that have a window
 stop(journal, run.id)                      # its runs save and stop, and then it does
 """
@@ -15,9 +16,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from turnaround.errors import LaunchError
 from turnaround.journal import Journal, Run
@@ -32,29 +34,63 @@ def is_sweep(journal: Journal, run: Run) -> bool:
     return (journal.folder(run.id) / "sweep.json").exists()
 
 
-def ensure(journal: Journal, sweep: str) -> None:
+class Ahead:
+    """A driver that imports what it needs (0.4 s) while its sweep is not written down yet.
+
+    It leaves when nobody has named one before the end of the `with`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        reading, self._line = os.pipe()
+        try:
+            _launch(root, ["--told", str(reading)], subprocess.DEVNULL, [reading])
+        finally:
+            os.close(reading)
+
+    def tell(self, sweep: str) -> bool:
+        """Let it drive that one; False when it is gone."""
+        try:
+            return os.write(self._line, f"{sweep}\n".encode()) > 0
+        except OSError:
+            return False
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._line)
+
+
+def ensure(journal: Journal, sweep: str, ahead: Ahead | None = None) -> None:
     """Start the sweep's driver, detached, unless it is there; it answers for the sweep then."""
     if driver(journal, sweep):
         return
-    folder = journal.folder(sweep)
-    words = ["-P", "-m", "turnaround.sweep.process", "--home", str(journal.root), "--sweep", sweep]
-    with (folder / "log.txt").open("ab") as log:
-        subprocess.run(
-            ["/bin/sh", "-c", '"$0" "$@" &', sys.executable, *words],  # nobody's child
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # closing the terminal must not end it
-            cwd="/",
-            env={**os.environ, "TURNAROUND_HOME": str(journal.root)},
-        )
-    before, deadline = journal.run(sweep).attempt, time.monotonic() + COME_UP
+    folder, before = journal.folder(sweep), journal.run(sweep).attempt
+    if ahead is None or not ahead.tell(sweep):
+        with (folder / "log.txt").open("ab") as log:
+            _launch(journal.root, ["--sweep", sweep], log)
+    deadline = time.monotonic() + COME_UP
     while journal.run(sweep).attempt == before:
         if time.monotonic() > deadline:
             message = f"the driver of {sweep} has not come up in {COME_UP:.0f} s"
             raise LaunchError(message, f"{folder}/log.txt says why")
         time.sleep(0.02)
+
+
+def _launch(root: Path, words: list[str], log: IO[bytes] | int, fds: Sequence[int] = ()) -> None:
+    """A driver's process, detached."""
+    command = ["-P", "-m", "turnaround.sweep.process", "--home", str(root), *words]
+    subprocess.run(
+        ["/bin/sh", "-c", '"$0" "$@" &', sys.executable, *command],  # nobody's child
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=fds,
+        start_new_session=True,  # closing the terminal must not end it
+        cwd="/",
+        env={**os.environ, "TURNAROUND_HOME": str(root)},
+    )
 
 
 def driver(journal: Journal, sweep: str) -> int | None:

@@ -156,7 +156,9 @@ class State:
 
     def best(self, top: int) -> Trial | None:
         """The trial to beat: one that was trained to the end, if there is any."""
-        scored = self.whole(top) or self.ranked(self.trials.values())
+        if self.won(top):  # a look at the first: there may be thousands
+            return next(self.at(top))
+        scored = self.ranked(self.trials.values())
         return scored[0] if scored else None
 
     def won(self, top: int) -> bool:

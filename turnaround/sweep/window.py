@@ -7,10 +7,12 @@ speed.leg(state, trial=None, rung=0)           # seconds that a new trial will t
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import re
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -21,13 +23,16 @@ from turnaround.forecast.eta import Forecast
 from turnaround.forecast.guess import Interval
 from turnaround.journal import Journal
 from turnaround.spec import Status, seconds
-from turnaround.sweep.question import Mark, Question, Window, planned
-from turnaround.sweep.rungs import waiting
+from turnaround.sweep.question import Mark, Question, Window, planned, point
+from turnaround.sweep.rungs import leaders
 from turnaround.sweep.state import Result, State, Trial
 
+BRIEF = 5.0  # seconds of a leg beside which the pause before the next is noticed: some 50 ms
 LEAVE = 3.0  # seconds before the end at which what still runs is saved and stopped
 FEW = 3  # trials that say little of what others take
 NEWEST = 64  # results by which times are guessed
+RETRY = 0.5  # of the window, which may be kept for two tries at the winner: in 120 nights one ended
+# without any, where a third of it kept left three, and losses were the same
 CARE = 1.25  # a trial is started if it ends in time even when it takes so much longer than others
 
 
@@ -90,7 +95,7 @@ def _devices(text: str) -> float:
 class _Pace:
     """Seconds of one device or gang."""
 
-    starting: float  # before the first step
+    starting: float  # before the first step of a leg
     usual: float  # all steps of a run
     slow: float  # of the slower ones
 
@@ -116,21 +121,30 @@ class Speed:
             self._found.clear()
             self._found[state.told] = self._known(state)
         known = self._found[state.told]
+        if trial and _answered(trial):
+            return 0.0
         if known is None:
             return None
         starting, steps = known.starting, known.slow if careful else known.usual
         begin = trial.begin / self.budget(state) if trial else 0.0
         if trial and trial.results:
             begin = self.share(max(trial.results))
-            steps = self._own(trial) * self.budget(state) or steps
+            steps = self._own(trial, known.slow / self.budget(state)) * self.budget(state) or steps
         return self.waves * (starting + max(self.share(rung) - begin, 0.0) * steps)
 
-    def _own(self, trial: Trial) -> float:
-        """Seconds of a step of that trial; 0 when unknown."""
-        result, seeds = trial.result, self.question.settings.seeds
-        if result is None or result.status is not Status.SUCCEEDED:
-            return 0.0
-        return self._pace(result, seeds * trial.begin)
+    def _own(self, trial: Trial, slow: float) -> float:
+        """Seconds of a step of that trial, in the middle one of its legs: one that was held up says
+        nothing of the next, and the first alone not that it is slower than the slow ones; 0 when
+        unknown."""
+        seeds, before = self.question.settings.seeds, Result(Status.SUCCEEDED, 0, "", 0, 0, 0)
+        done, paces = seeds * trial.begin, []
+        for _, result in sorted(trial.results.items()):
+            seconds = result.seconds - before.seconds - (result.starting - before.starting)
+            if result.status is Status.SUCCEEDED and result.steps > done and seconds > 0:
+                paces.append(seconds / (result.steps - done) / self.devices)
+            done, before = result.steps, result
+        paces += [slow] if len(paces) == 1 else []
+        return statistics.median_low(paces) if paces else 0.0
 
     def _pace(self, result: Result, before: int) -> float:
         """Seconds of a step of which device-seconds and steps are known."""
@@ -141,10 +155,14 @@ class Speed:
         """By the newest runs; before there are any, by runs of other sweeps."""
         seeds = self.question.settings.seeds
         newest = itertools.islice(reversed(state.newest), NEWEST)
-        good = [(t, r) for t, r in newest if r.status is Status.SUCCEEDED and r.seconds > 0]
+        good = [
+            (trial, result)
+            for trial, result in newest
+            if result.status is Status.SUCCEEDED and result.seconds > 0 and not _answered(trial)
+        ]
         rates = sorted(self._pace(result, seeds * trial.begin) for trial, result in good)
         if rates := [rate for rate in rates if rate > 0]:
-            starting = max(result.starting for _, result in good) / (seeds * self.devices)
+            starting = max(_starting(*each) for each in good) / (seeds * self.devices)
             usual, slow = (rates[int(share * (len(rates) - 1))] for share in (0.5, 0.9))
             return _Pace(starting, usual * self.budget(state), slow * self.budget(state))
         return _Pace(0.0, self.past.middle, self.past.high) if self.past else None
@@ -164,9 +182,10 @@ class Speed:
         return self._total or max(ended, default=1)
 
     @cached_property
-    def devices(self) -> int:
+    def devices(self) -> float:
         """That one run holds."""
-        return planned(self.question, _any(self.question), Mark("sweep", 0)).devices
+        made = planned(self.question, _any(self.question), Mark("sweep", 0))
+        return made.devices * (made.cluster.share or 1)
 
     @property
     def _total(self) -> int:
@@ -174,6 +193,16 @@ class Speed:
         budget = config.budget
         by_examples = math.ceil(budget.examples / config.data.batch) if budget.examples else None
         return min((n for n in (budget.steps, by_examples) if n), default=0)
+
+
+def _answered(trial: Trial) -> bool:
+    """Its runs ended before the sweep asked: what they took says nothing of a rung."""
+    return bool(trial.sent) and all(sent.known for sent in trial.sent.values())
+
+
+def _starting(trial: Trial, result: Result) -> float:
+    """Seconds before the first step of one of its legs, on average until then."""
+    return result.starting / sum(each.ended <= result.ended for each in trial.results.values())
 
 
 def measured(question: Question, journal: Journal, now: float) -> Interval | None:
@@ -197,6 +226,8 @@ def fits(question: Question, takes: Interval, slots: int, now: float) -> tuple[i
 
 def _any(question: Question) -> dict[str, object]:
     """Settings in the middle of the space."""
+    if question.points:
+        return point(question, int(question.size) // 2)
     values: dict[str, object] = {}
     for axis in question.axes:
         middle = math.sqrt(axis.low * axis.high) if axis.log else (axis.low + axis.high) / 2
@@ -215,6 +246,11 @@ class Watch:
     window: Window
     speed: Speed
     clock: Callable[[], float]
+    whole: float = field(init=False)  # seconds of it, as `left` counts them
+    ahead: float = 0.0  # seconds until what is decided begins
+
+    def __post_init__(self) -> None:
+        self.whole = self.left(0.0) if self.window else math.inf
 
     def over(self, spent: float) -> str:
         """Why nothing may run any more; "" while it may."""
@@ -226,23 +262,34 @@ class Watch:
 
     def room(self, state: State, trial: Trial | None, rung: int, spent: float) -> bool:
         """A trial may go to that rung, and somebody can still be trained to the end."""
-        top, takes = self.top, self.speed.leg(state, trial, rung)
+        takes = self.speed.leg(state, trial, rung)
         if trial is None and len(state.trials) < FEW and (takes or 0.0) <= self.left(spent) / 10:
             return True  # the first ones may have been slow ones
         if not self.fits(state, trial, spent):
             return False  # it could not win any more
-        if trial is not None or rung == top or state.won(top):
+        if trial is not None or rung == self.top or self.safe(state):
             return True  # it is on its way to be the winner
-        other = next(waiting(state, top + 1), None)
-        best = self.speed.leg(state, other, top)
-        return takes is None or best is None or CARE * (takes + best) <= self.left(spent)
+        others = [self.speed.leg(state, one, self.top) for one in leaders(state, self.top + 1)]
+        best = min((leg for leg in others if leg is not None), default=None)
+        return takes is None or best is None or takes + self._kept(best) <= self.left(spent)
+
+    def _kept(self, best: float) -> float:
+        """Seconds kept for whoever is trained to the end first; for a second one too, should that
+        fail, as far as half of the window goes."""
+        return max(CARE * best, min(2 * CARE * best, RETRY * self.whole))
 
     def fits(self, state: State, trial: Trial | None, spent: float) -> bool:
         """The trial gets to the end in time: surely, as long as none has; then, as far as can be
         told, as one that does not will be saved. What is paid for by the second is never risked."""
-        careful = not state.won(self.top) or self.window.device_seconds is not None
+        careful = self.window.device_seconds is not None
         takes = self.speed.leg(state, trial, self.top, careful)
-        return takes is None or (CARE if careful else 1.0) * takes <= self.left(spent)
+        known = trial is None or self.safe(state)
+        care = CARE if careful or not known else 1.0
+        return takes is None or care * takes <= self.left(spent)
+
+    def safe(self, state: State) -> bool:
+        """Somebody is trained to the end, or on the way there."""
+        return state.won(self.top) or any(trial.rung == self.top for trial in state.open())
 
     @property
     def top(self) -> int:
@@ -251,7 +298,28 @@ class Watch:
 
     def left(self, spent: float) -> float:
         """Seconds of the window; device-seconds count as if one trial had them alone."""
-        by_time = self.window.end - LEAVE - self.clock() if self.window.end else math.inf
+        by_time = self.window.end - LEAVE - self._then if self.window.end else math.inf
         each = self.speed.devices * self.speed.question.settings.seeds
         total = self.window.device_seconds
         return min(by_time, (total - spent) / each if total else math.inf)
+
+    @property
+    def _then(self) -> float:
+        """The moment for which is decided."""
+        return self.clock() + self.ahead
+
+    @contextlib.contextmanager
+    def queueing(self, state: State, slots: int) -> Iterator[bool]:
+        """What is decided meanwhile begins when those under way leave a slot; whether that is soon.
+
+        However they lie, one slot has no more than its part of all, nor any of the longest.
+        """
+        legs = [self.speed.leg(state, trial, trial.rung) for trial in state.open()]
+        known = sorted(math.inf if leg is None else leg for leg in legs)
+        wait = min(sum(known) / slots, sum(known[: max(0, len(known) - slots + 1)]))
+        brief = self.window.end is not None and wait < min(BRIEF, self.left(0.0) / 10)
+        self.ahead = wait if brief else 0.0
+        try:
+            yield brief
+        finally:
+            self.ahead = 0.0

@@ -17,45 +17,44 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-
-from turnaround.journal import read_events
 from turnaround.ledger import Account
 from turnaround.spec import Event, Plan, to_dict
 from turnaround.tracking import plots
 from turnaround.tracking.params import key
+from turnaround.tracking.shelf import Shelf
 
 SNAPSHOT = ("manifest.json", "environment.txt", "diff.patch")
 TABLE = "samples.json"
 PICTURES = 12  # of 200 scores they took 18 s, in which the run's answer was not recorded
 
 
-def before(client: MlflowClient, run_id: str, plan: Plan, home: Path) -> None:
+def before(shelf: Shelf, plan: Plan, home: Path) -> None:
     """Write what the run starts from."""
     config = json.dumps(to_dict(plan), indent=2, ensure_ascii=False)
-    public = re.sub(r"//[^/@\s]+@", "//", config)  # less the passwords of addresses
-    client.log_text(run_id, public, "config.json")
+    shelf.text("config.json", re.sub(r"//[^/@\s]+@", "//", config))  # less passwords in addresses
     if plan.place.snapshot:
         for name in SNAPSHOT:
-            _copy(client, run_id, home / "snapshots" / plan.place.snapshot / name)
+            shelf.file(home / "snapshots" / plan.place.snapshot / name)
 
 
 def after(
-    client: MlflowClient, run_id: str, folder: Path, account: Account, pictures: bool = True
-) -> None:
-    """Write what came out of the run; `pictures` take 0.1 to 0.2 s each, so there are a few."""
-    events = [event for event, _ in read_events(folder / "events.jsonl")]
-    _copy(client, run_id, folder / "log.txt")
-    if (folder / "report").is_dir():  # of a sweep
-        client.log_artifacts(run_id, str(folder / "report"), "report")
+    shelf: Shelf, folder: Path, events: Sequence[Event], account: Account, pictures: bool = True
+) -> dict[str, str]:
+    """Write what came out of the run, and name the tags by which the UI knows what it is.
+
+    `pictures` take 0.1 to 0.2 s each, so there are a few.
+    """
+    shelf.file(folder / "log.txt")
+    shelf.tree(folder / "report", "report")  # of a sweep
     for name, splits in few(plots.curves(events)) if pictures else ():
-        client.log_figure(run_id, plots.plot(key(name), splits), f"plots/{key(name)}.png")
+        shelf.figure(f"plots/{key(name)}.png", plots.plot(key(name), splits))
     if pictures:
-        client.log_figure(run_id, plots.bars(account), "plots/time.png")
-    if table := samples(events):
-        client.log_text(run_id, json.dumps(table, ensure_ascii=False), TABLE)
-        logged = [{"path": TABLE, "type": "table"}]  # by this tag the UI knows a table
-        client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(logged))
+        shelf.figure("plots/time.png", plots.bars(account))
+    table = samples(events)
+    if not table:
+        return {}
+    shelf.text(TABLE, json.dumps(table, ensure_ascii=False))
+    return {"mlflow.loggedArtifacts": json.dumps([{"path": TABLE, "type": "table"}])}
 
 
 def few(curves: dict[str, plots.Splits]) -> list[tuple[str, plots.Splits]]:
@@ -77,8 +76,3 @@ def samples(events: Sequence[Event]) -> dict[str, list[Any]]:
 def _cell(value: Any) -> Any:
     plain = isinstance(value, str | int | None) or (isinstance(value, float) and isfinite(value))
     return value if plain else json.dumps(value)  # the UI's JSON knows no NaN
-
-
-def _copy(client: MlflowClient, run_id: str, path: Path) -> None:
-    if path.exists():
-        client.log_artifact(run_id, str(path))

@@ -3,8 +3,9 @@
     python -m turnaround.tracking.recorder --home $TURNAROUND_HOME --uri sqlite:////…/mlflow.db
 
 Training never waits for it and never hears of it. While MLflow is away (a server down, a disk
-read-only) it tries again, in the end every ten seconds; events wait on disk. It leaves when nothing
-is left to record.
+read-only) it tries again, in the end every ten seconds; events wait on disk. A sweep under way and
+its trials are seen to every twenty seconds, and once it is over: they need the cores themselves. It
+leaves when nothing is left to record.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turnaround.tracking.start import ENVIRON, Lag, Lock, files, left, tell
+from turnaround.journal import Journal
+from turnaround.tracking.start import ENVIRON, HOLD, Lag, Lock, batch, files, left, tell
 
 if TYPE_CHECKING:
     from turnaround.tracking.rounds import Rounds
@@ -49,12 +51,16 @@ def main() -> None:
     while lock.take():
         idle = _record(asked, lock, told)
         lock.release()
-        if not (idle and left(asked.home, asked.uri)):  # else a run came and found the lock taken
+        if not (
+            idle and left(Journal(asked.home), asked.uri)
+        ):  # else a run came and found the lock taken
             return
 
 
 def _record(asked: argparse.Namespace, lock: Lock, told: Told) -> bool:
     """Work where MLflow can be imported; under the lock, as it costs 1.4 to 3 s."""
+    if _spared(Journal(asked.home), asked.uri, told):
+        return False
     try:
         from turnaround.tracking.rounds import Rounds
     except ImportError as error:
@@ -63,6 +69,15 @@ def _record(asked: argparse.Namespace, lock: Lock, told: Told) -> bool:
         told(RETRY)
         return False
     return _work(Rounds(asked.home, asked.uri), lock, told, asked.linger)
+
+
+def _spared(journal: Journal, uri: str, told: Told) -> bool:
+    """The first trials of a sweep have the cores for themselves; whether a signal to end came."""
+    until = time.monotonic() + HOLD
+    while time.monotonic() < until and batch(journal, uri):
+        if told(GLANCE):
+            return True
+    return False
 
 
 def _work(rounds: Rounds, lock: Lock, told: Told, linger: float) -> bool:

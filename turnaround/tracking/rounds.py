@@ -14,7 +14,7 @@ from turnaround.journal import Journal, Run
 from turnaround.spec import Status
 from turnaround.tracking.follower import Follower
 from turnaround.tracking.machine import Machine
-from turnaround.tracking.start import Lag, left, tell
+from turnaround.tracking.start import HOLD, Lag, batch, ended, left, tell
 from turnaround.tracking.store import Store
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ class Rounds:
         self.journal = Journal(home)
         self.pause = ROUND
         self.running = False
+        self._batch = False  # only sweeps under way are left
         self._lag = Lag(uri, 0)
         tell(home, self._lag)  # what an earlier recorder could not do may work now
         self._store: Store | None = None
@@ -42,36 +43,52 @@ class Rounds:
         return time.time() - self._lag.since if self._lag.since else 0.0
 
     def ended(self) -> bool:
-        """Whether a run has ended since the last round: somebody waits for its answer."""
+        """Whether a run has ended since the last round: somebody waits for its answer. Nobody does
+        for that of a trial, but for its sweep's."""
+        if self._batch:
+            return not batch(self.journal, self.uri)
         if self.running and not self.failing:
             with contextlib.suppress(JournalError, sqlite3.Error):
-                return any(run.status.over for run in left(self.journal.root, self.uri))
+                return ended(self.journal, self.uri)
         return False
 
     def go(self) -> bool:
-        """Write one batch of each run that is left; whether there was any."""
+        """Write one batch of each run that is left, or of some of many; whether there was any."""
         try:
-            runs = sorted(left(self.journal.root, self.uri), key=_below)
+            runs = left(self.journal, self.uri)
         except (JournalError, sqlite3.Error) as error:  # locked, or on a disk that is full
             self._end(False, [str(error)])
             return True
-        known = self._followers
-        self._followers = {r.id: known.get(r.id) or Follower(self.journal, r.id) for r in runs}
+        self._follow(runs)
         self.running = any(run.status is Status.RUNNING for run in runs)
-        more, errors = False, []
+        more, errors, until = False, [], time.monotonic() + ROUND
         with self._store.kept() if self._store else contextlib.nullcontext():
-            for run in runs:
+            for run in sorted(runs, key=self._turn):
                 try:
                     more |= self._advance(run)
                 except Exception as error:  # MLflow, its database and its server have many kinds
                     logger.warning("%s: %s", run.id, error, exc_info=not self._lag.error)
                     self._store = None  # opened anew, and all that is in it looked for again
                     errors.append(f"{run.id}: {type(error).__name__}: {error}".partition("\n")[0])
+                if time.monotonic() > until and not errors:
+                    more = True  # by the next round somebody's run may have ended that goes first
+                    break
         self._end(more, errors)
         return bool(runs)
 
+    def _follow(self, runs: Sequence[Run]) -> None:
+        known = self._followers
+        self._followers = {r.id: known.get(r.id) or Follower(self.journal, r.id) for r in runs}
+
+    def _turn(self, run: Run) -> tuple[int, float]:
+        """Sweeps go first, as what belongs to one is written below it; then what somebody waits
+        for; and those that have waited longest."""
+        kind = 0 if run.tags.get("kind") == "sweep" else 1 if "sweep" not in run.tags else 2
+        return kind, self._followers[run.id].looked
+
     def _advance(self, run: Run) -> bool:
         follower = self._followers[run.id]
+        follower.looked = time.monotonic()
         if self._machine and run.status is Status.RUNNING:
             follower.read(self._machine.read(time.time()), run)
         self._store = self._store or Store(self.uri)
@@ -80,12 +97,14 @@ class Rounds:
 
     def _end(self, more: bool, errors: Sequence[str]) -> None:
         """Choose the pause until the next round, and leave word of what could not be written."""
+        self._batch = False
         if errors:
             self.pause = min(SLOWEST, 2 * max(self.pause, ROUND))
             behind = sum(follower.waiting() for follower in self._followers.values())
             self._say(Lag(self.uri, behind, self._lag.since or time.time(), errors[0]))
         else:
-            self.pause = 0.0 if more else ROUND
+            self._batch = not more and batch(self.journal, self.uri)
+            self.pause = 0.0 if more else HOLD if self._batch else ROUND
             self._say(Lag(self.uri, 0))
 
     def _say(self, lag: Lag) -> None:
@@ -93,8 +112,3 @@ class Rounds:
             with contextlib.suppress(OSError):  # the same disk may be full
                 tell(self.journal.root, lag)
         self._lag = lag
-
-
-def _below(run: Run) -> bool:
-    """Sweeps go first: what belongs to one is written below it."""
-    return run.tags.get("kind") != "sweep"

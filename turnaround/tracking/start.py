@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import psutil
 
+from turnaround.errors import JournalError
 from turnaround.journal import Journal, Run
 from turnaround.signature import signature
 
@@ -32,6 +34,8 @@ ENVIRON = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # 7 by default: 246 s until a closed port is reported
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
+
+HOLD = 20.0  # seconds between looks at sweeps under way; MLflow's import took 2 of the first 12
 
 
 @dataclass(frozen=True)
@@ -102,10 +106,26 @@ def tell(home: Path, word: Lag) -> None:
     fresh.replace(state)
 
 
-def left(home: Path, uri: str) -> list[Run]:
+def left(journal: Journal, uri: str) -> list[Run]:
     """The runs of which MLflow does not know all yet, the newest first."""
     begun = "tracking=? AND recorded=0 AND status NOT IN ('PLANNED','QUEUED','PENDING')"
-    return Journal(home).runs(begun, [uri])
+    return journal.runs(begun, [uri])
+
+
+def ended(journal: Journal, uri: str) -> bool:
+    """One of them is over."""
+    over = "tracking=? AND recorded=0 AND status IN ('SUCCEEDED','FAILED','STOPPED')"
+    return bool(journal.runs(over, [uri], limit=1))
+
+
+def batch(journal: Journal, uri: str) -> bool:
+    """All that is left belongs to sweeps under way: it can wait, and trials need the cores."""
+    begun = "tracking=? AND recorded=0 AND status NOT IN ('PLANNED','QUEUED','PENDING')"
+    awaited = """(tags NOT LIKE '%"sweep"%' OR tags LIKE '%"kind": "sweep"%' AND ended NOTNULL)"""
+    with contextlib.suppress(JournalError, sqlite3.Error):  # locked, or on a disk that is full
+        some = journal.runs(begun, [uri], limit=1)
+        return bool(some) and not journal.runs(f"{begun} AND {awaited}", [uri], limit=1)
+    return False
 
 
 def lag(home: Path, uri: str) -> Lag | None:
@@ -121,7 +141,7 @@ def where(folder: Path) -> Where | None:
     """Where the run of that folder is in MLflow; None when it has not arrived yet."""
     try:
         fields = json.loads((folder / "tracking.json").read_text())
-        return Where(fields["experiment_id"], fields["run_id"])
+        return Where(fields["experiment_id"], fields["run_id"]) if fields["run_id"] else None
     except (OSError, ValueError, KeyError):
         return None
 

@@ -13,6 +13,8 @@ import re
 import shutil
 import sqlite3
 import tempfile
+import urllib.parse
+import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +24,7 @@ from mlflow.entities import LifecycleStage, Metric, Param, RunTag, ViewType
 from mlflow.entities import Run as Found
 from mlflow.exceptions import MlflowException
 
+from turnaround.tracking.shelf import Shelf
 from turnaround.tracking.start import database
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # else its pages are those of GenAI
@@ -45,6 +48,21 @@ class Store:
             _prepare(self.file)
         self.client = MlflowClient(uri)
         self.client.search_experiments(max_results=1)  # a server that is down says so here
+        self._experiments: dict[str, str] = {}  # ids, by name
+
+    def create(self, experiment: str, start: float, tags: Mapping[str, str]) -> Found:
+        """A new run, with these tags from the first."""
+        told = {"mlflow.user": _user(), **tags}
+        if known := self._experiments.get(experiment):
+            with contextlib.suppress(MlflowException):  # it was deleted meanwhile
+                return self.client.create_run(known, _ms(start), tags=told)
+        fresh = self._experiments[experiment] = self.experiment(experiment)
+        return self.client.create_run(fresh, _ms(start), tags=told)
+
+    def made(self, experiment: str, run: str) -> Found | None:
+        """The MLflow run that stands for our `run`, if there is one."""
+        ours, where = f"tags.`turnaround.run` = '{run}'", [self.experiment(experiment)]
+        return next(iter(self.client.search_runs(where, ours, ViewType.ALL, max_results=1)), None)
 
     def experiment(self, name: str) -> str:
         """The id of the experiment of that name: made, or taken out of the bin, if need be."""
@@ -54,14 +72,6 @@ class Store:
         if found.lifecycle_stage == LifecycleStage.DELETED:
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
-
-    def create(self, experiment: str, run: str, start: float) -> Found:
-        """The MLflow run that stands for our `run`: found, or made."""
-        ours = f"tags.`turnaround.run` = '{run}'"
-        for found in self.client.search_runs([experiment], ours, ViewType.ALL, max_results=1):
-            return found
-        tags = {"turnaround.run": run, "mlflow.user": _user()}
-        return self.client.create_run(experiment, _ms(start), tags=tags)
 
     def find(self, run_id: str) -> Found | None:
         """The MLflow run, deleted or not; None when the store has never heard of it."""
@@ -93,6 +103,13 @@ class Store:
             self.client.update_run(run_id, status)
         else:
             self.client.set_terminated(run_id, status, _ms(end))
+
+    def shelf(self, found: Found) -> Shelf:
+        """Where the files of that run go."""
+        place = urllib.parse.urlparse(found.info.artifact_uri)
+        here = self.file is not None and place.scheme == "file" and not place.netloc
+        folder = Path(urllib.request.url2pathname(place.path)) if here else None
+        return Shelf(self.client, found.info.run_id, folder)
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:

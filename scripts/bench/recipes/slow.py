@@ -28,6 +28,7 @@ class Config:
     names: int = 1  # scores of an evaluation
     valid: int = 32  # examples of valid and of test
     width: int = 8
+    hold: float = 0.0  # GB that a process has for itself
 
 
 def pause(seconds: float) -> None:
@@ -50,6 +51,7 @@ class Slow(Recipe[Batch]):
 
     def model(self) -> nn.Module:
         width = self.config.width
+        self.held = torch.ones(int(1e9 * self.config.hold / 4))
         model = nn.Sequential(nn.Linear(1, width), nn.Tanh(), nn.Linear(width, 1))
         model.register_state_dict_pre_hook(lambda *_: pause(self.config.save))
         return model

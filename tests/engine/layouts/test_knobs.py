@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.spread import LAYOUTS, layout, plan_for, slow
+from tests.engine.spread import LAYOUTS, layout, plan_for
 from tests.engine.test_equal import CLIPPED, agree
 from tests.engine.trials import Gang, train
 from turnaround.spec import Budget, Evaluate, Layout, Plan, Recipe
@@ -51,9 +51,8 @@ def test_a_compiled_layout_draws_the_same_curve(
     agree(train(plan, tmp_path / "one"), two, 1e-9)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n == "fsdp" else [slow]) for n in LAYOUTS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_a_gang_that_loses_a_rank_ends_and_says_so(name: str, tmp_path: Path) -> None:
     long = {"budget": Budget(steps=100_000), "evaluate": Evaluate(every=100_000)}
     gang = Gang(replace(plan_for(name, **long), layout=layout(name)), tmp_path)

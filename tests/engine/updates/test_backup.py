@@ -58,15 +58,15 @@ def seconds_a_step(told: Told, steps: int) -> float:
 def test_late_groups_are_dropped_and_hold_nobody_up(tmp_path: Path) -> None:
     update = Update("backup", groups=3, spares=1, straggle=0.1)
     plan = trial_plan(
-        update=update, layout=Layout(), budget=Budget(steps=40), evaluate=Evaluate(every=40)
+        update=update, layout=Layout(), budget=Budget(steps=20), evaluate=Evaluate(every=20)
     )
     told = ended(plan, tmp_path)
-    assert told.curve("update/dropped")[40] == 40
+    assert told.curve("update/dropped")[20] == 20
     losses = told.curve()
-    assert losses[40] < losses[1]
-    everybody = order_statistic(replace(plan, update=replace(update, spares=0)), 40)
-    assert seconds_a_step(told, 40) < 0.9 * everybody
-    assert seconds_a_step(told, 40) > 0.9 * order_statistic(plan, 40)
+    assert losses[20] < losses[1]
+    everybody = order_statistic(replace(plan, update=replace(update, spares=0)), 20)
+    assert seconds_a_step(told, 20) < 0.9 * everybody
+    assert seconds_a_step(told, 20) > 0.9 * order_statistic(plan, 20)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.engine.test_equal import agree
-from tests.engine.test_resume import dropping, joined, parameters, same
+from tests.engine.test_resume import dropping, interrupted, joined, parameters, same
 from tests.engine.trials import Gang, Told, ddp, train, trial_plan
 from turnaround.engine.checkpoint import Checkpoints
 from turnaround.spec import Budget, Checkpoint, Optim, Plan, Recipe, Update
@@ -76,10 +77,8 @@ def test_two_workers_share_the_work_and_say_how_stale_it_was(tmp_path: Path) -> 
 
 
 def test_a_dead_worker_does_not_stop_the_others(tmp_path: Path) -> None:
-    gang = Gang(slow(Update("async", groups=3), budget=Budget(steps=120)), tmp_path)
-    gang.until(lambda told: any(step > 30 for step in told.curve()))
-    gang.ranks[2].kill()
-    told = gang.wait()
+    three = slow(Update("async", groups=3), budget=Budget(steps=120))
+    told = Gang(interrupted(three, signal.SIGKILL, 10, whose=2), tmp_path).wait()
     assert [rank.code for rank in told] == [0, 0, -9]
     assert told[0].one("summary")["steps"] >= 120
     assert told[0].one("warning")["message"] == "group 2 was lost; the others go on"
@@ -126,11 +125,7 @@ def test_a_service_goes_on_from_a_checkpoint_of_sync(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_stopped_run_saves_and_goes_on_with_what_nobody_has_read(tmp_path: Path) -> None:
     plan = slow(TWO, budget=Budget(steps=80), checkpoint=Checkpoint(every=20))
-    gang = Gang(plan, tmp_path)
-    gang.until(lambda told: any(step > 30 for step in told.curve()))
-    for rank in gang.ranks:
-        rank.terminate()
-    stopped, other = gang.wait()
+    stopped, other = Gang(interrupted(plan, signal.SIGTERM, 15, whose=None), tmp_path).wait()
     assert (stopped.code, other.code) == (75, 0)
     saved = stopped.of("checkpoint")[-1]
     folder = tmp_path / "runs" / "digits-22222" / "checkpoints"

@@ -12,7 +12,7 @@ from tests.engine.trials import trial_plan
 from tests.launch.test_inline import plan, when
 from turnaround.journal import Journal
 from turnaround.launch import inline
-from turnaround.pool.outcome import verdict
+from turnaround.pool.node.outcome import verdict
 from turnaround.spec import Budget, Event, Recipe, Status, Update
 
 TWO = Update("async", groups=2)
@@ -33,7 +33,7 @@ def test_an_inline_run_ends_well_without_a_group_that_was_killed(tmp_path: Path)
         lambda: os.kill(pids[0], signal.SIGKILL),
     )
     slow = Recipe("digits", {"pause": 0.03})
-    assert inline.run(plan(update=TWO, budget=Budget(steps=50), recipe=slow), journal, watch) == 0
+    assert inline.run(plan(update=TWO, budget=Budget(steps=150), recipe=slow), journal, watch) == 0
     assert journal.runs()[0].status is Status.SUCCEEDED
 
 

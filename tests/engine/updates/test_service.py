@@ -32,7 +32,7 @@ def echo() -> Iterator[Echo]:
 
 
 def until(happened: object) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not happened():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -6,7 +6,7 @@
 
 How much there is to win depends on the model, the batch and the machine: of 64 members, a small
 perceptron gains tenfold, a small convolution little or nothing. So a few steps of each are taken
-with models that are thrown away.
+with models that are thrown away. What `Notes` of an earlier choice know is not measured again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 
 from turnaround.engine import loop
 from turnaround.engine.fused.batches import tensors
+from turnaround.engine.fused.notes import Notes, known
 from turnaround.engine.fused.stack import learnt
 from turnaround.engine.loop import Parts
 from turnaround.errors import ConfigError
@@ -62,6 +63,7 @@ def choose(
     trials: int,
     work: float,
     clock: Callable[[], float],
+    notes: Notes | None = None,
 ) -> Choice:
     """The size of groups of the `trials` that takes most steps a second.
 
@@ -71,20 +73,27 @@ def choose(
     began, step = clock(), solo()
     single = pace(step, clock, BRIEF)
     most = SHARE * work * single
-    steps: dict[int, float] = {}
-    for size in sizes(trials):
+    before = notes.paces(single) if notes else {}
+    told = {size: known(before, size) for size in sizes(trials)}
+    steps = {size: seconds for size, seconds in told.items() if seconds}
+    measured: dict[int, float] = {}
+    missing = [size for size in told if size not in steps]
+    for nth, size in enumerate(missing):
         last = max(steps, default=1)
         expected = steps.get(last, single) * size / last
         left = most - (clock() - began)
         if expected > SLOW or FEWEST * expected > left:
             break
-        steps[size] = pace(grouped(size), clock, min(LONG, left / 2))
+        share = left / (2 * (len(missing) - nth))  # as much again for what is made to measure it
+        steps[size] = measured[size] = pace(grouped(size), clock, min(LONG, share))
     if not steps:
         return Choice(why="there is too little to do to find out whether more at a time are faster")
     best = max(steps, key=lambda size: size / steps[size])
-    if best * single / steps[best] >= WORTH:
+    if measured and best * single / steps[best] >= WORTH:
         single = min(single, pace(step, clock, BRIEF))
-    gains = {size: size * single / seconds for size, seconds in steps.items()}
+    if notes and measured:
+        notes.write(single, measured)
+    gains = {size: size * single / steps[size] for size in sorted(steps)}
     return Choice(best if gains[best] >= WORTH else 1, gains)
 
 

@@ -25,15 +25,21 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from turnaround.engine import loop
+from turnaround.engine.checkpoint import Disk
 from turnaround.engine.fused.batches import Shelf, filled
+from turnaround.engine.fused.recorded import Found, differentiated, recorded, same
 from turnaround.engine.fused.rules import rule
 from turnaround.engine.fused.stack import Stack
+from turnaround.engine.lines import Point
 from turnaround.engine.loop import Parts
 from turnaround.engine.metrics import Mean
 from turnaround.engine.pace import Progress
-from turnaround.engine.report import Point
+from turnaround.errors import ConfigError
 from turnaround.spec import Optim
 
+FAR = 60  # steps of one shape that are still to do, at least, for recording them: it takes as long
+BRIEF = 0.01  # as 15 that spend their time on calling kernels; longer ones do not, in seconds
+SEEN = 2  # of them that are looked at before
 SPARSE = 0.5  # of the rows are members that go on, at least, or the others are left behind
 
 
@@ -44,6 +50,7 @@ class Member:
     parts: Parts
     now: Progress
     optim: Optim
+    last: float = math.inf  # the step after which it is over, at the latest
     code: int | None = None  # once it is over
     rate: float = 0.0
     begin: float = field(init=False)
@@ -53,10 +60,9 @@ class Member:
 
     def where(self) -> Point:
         """Where its last step stands."""
-        parts, now = self.parts, self.now
-        epoch, share = parts.feed.epoch(now.examples), parts.pace.share(now)
-        size = parts.feed.size
-        return Point(now.step, epoch, now.examples, now.seconds, share, self.rate, size)
+        feed, now = self.parts.feed, self.now
+        epoch = feed.epoch(now.examples)
+        return Point(now.step, epoch, now.examples, now.seconds, self.rate, feed.size)
 
 
 class Known(Mean):
@@ -86,6 +92,12 @@ class Group:
         self._kind = rule(members[0].optim.name)
         self.stack = Stack(models, optimizers, self._kind.slots, self._kind.counts)
         self._gradients: Tensor | None = None  # of the last step
+        self._disk = Disk()
+        for member in members:
+            member.parts.checkpoints.disk = self._disk
+        self._played: dict[Any, Callable[..., Found] | None] = {}  # by shape; none: as autograd
+        self._took: dict[Any, list[float]] = {}  # seconds of such steps, as autograd
+        self._doubted = False  # what is played is compared in the next step
         self._settle()
 
     @property
@@ -96,14 +108,21 @@ class Group:
     def train(self) -> None:
         """Until every member is over."""
         while True:
-            for row, member in enumerate(self.rows):
-                if member.code is None and member.parts.pace.due(member.now):
-                    self._attend(row, member)
+            if due := [row for row, member in enumerate(self.rows) if self._due(member)]:
+                self._attend(due)
             if not self.alive:
                 return
             if len(self.alive) < SPARSE * len(self.rows):
                 self._compact()
             self.step()
+
+    def warm(self) -> None:
+        """A few steps, until they take as long as they will."""
+        for _ in range(SEEN + 1):
+            began = time.thread_time()
+            self.step()
+            if time.thread_time() - began > BRIEF:
+                return
 
     def step(self) -> None:
         """One more of every member that goes on."""
@@ -111,11 +130,9 @@ class Group:
         turn("data")
         batch, shared = self._batch()
         turn("compute")
-        sums, counts = self._losses(batch, shared)
-        weights = 1 / counts
-        (gradients,) = torch.autograd.grad(sums, self.stack.matrix, weights)
+        sums, counts, gradients = self._differentiated(batch, shared)
         turn("optimize")
-        self._gradients, sums = gradients, sums.detach()
+        self._gradients = gradients
         norms = functools.cache(lambda: torch.linalg.vector_norm(gradients, dim=1))
         host = functools.cache(lambda: norms().cpu())
         turn("log")
@@ -161,10 +178,37 @@ class Group:
             parts = [torch.stack(column) for column in zip(*each, strict=True)]
         return parts if len(wanted) == len(orders) else [part[chosen] for part in parts]
 
-    def _losses(self, batch: list[Tensor], shared: bool) -> tuple[Tensor, Tensor]:
+    def _differentiated(self, batch: list[Tensor], shared: bool) -> Found:
+        """Sums, counts and gradients of each member's loss; played, where that pays."""
+        shape = (shared, len(self.rows), *(part.shape for part in batch))
+        losses = functools.partial(self._losses, shared)
+        matrix = self.stack.matrix
+        if self._worth(shape):
+            self._played[shape] = recorded(losses, matrix, batch)
+        if play := self._played.get(shape):
+            found = play(matrix, batch)
+            if self._doubted and not same(found, differentiated(losses, matrix, batch)):
+                raise ConfigError("its loss changes by itself while it is trained", _HINT)
+            self._doubted = False
+            return found
+        began, took = time.thread_time(), self._took.setdefault(shape, [])
+        found = differentiated(losses, matrix, batch)
+        if len(took) <= SEEN:
+            took.append(time.thread_time() - began)
+        return found
+
+    def _worth(self, shape: Any) -> bool:
+        """Steps of this shape are brief, and there are many to come."""
+        took = self._took.get(shape, [])
+        seen = len(took) == SEEN and shape not in self._played
+        if not seen or min(took) > BRIEF or self.stack.matrix.device.type != "cpu":
+            return False
+        return max(member.last - member.now.step for member in self.alive) >= FAR
+
+    def _losses(self, shared: bool, matrix: Tensor, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Each member's summed loss and its count: (members), with a graph."""
         sides = (0, None if shared else 0)
-        sums, counts = vmap(self._loss, in_dims=sides)(self.stack.parameters(), batch)
+        sums, counts = vmap(self._loss, in_dims=sides)(self.stack.parameters(matrix), batch)
         return sums, counts.to(sums.dtype)
 
     def _loss(self, parameters: dict[str, Tensor], batch: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -197,15 +241,40 @@ class Group:
                 now.stopping = parts.stopping()
                 now.seconds = clock - member.begin
 
-    def _attend(self, row: int, member: Member) -> None:
-        """What is due for one member, and its end."""
+    def _due(self, member: Member) -> bool:
+        return member.code is None and member.parts.pace.due(member.now)
+
+    def _attend(self, rows: Sequence[int]) -> None:
+        """What is due for these members; then the ends of those whose training is over."""
+        ended = [self.rows[row] for row in rows if self._over_now(row)]
+        self._save()
+        for member in ended:
+            self._conclude(member)
+        self._doubted = True
+
+    def _over_now(self, row: int) -> bool:
+        """Do what is due for one member; whether its training is over."""
+        member = self.rows[row]
         try:
             if self._gradients is not None:
                 self.stack.show(row, self._gradients)
-            if loop.attend(member.parts, member.now):
-                with self._clock("finish"):
-                    loop.finish(member.parts, member.now)
-                member.code = self._over(member, None)
+            return loop.attend(member.parts, member.now)
+        except Exception as error:  # the member's door: it fails alone
+            self._save()
+            member.code = self._over(member, error)
+            return False
+
+    def _save(self) -> None:
+        """All checkpoints that were made are on the disk."""
+        with self._clock("checkpoint"):
+            self._disk.settle()
+
+    def _conclude(self, member: Member) -> None:
+        """The end of one, whose checkpoints are safe."""
+        try:
+            with self._clock("finish"):
+                loop.finish(member.parts, member.now)
+            member.code = self._over(member, None)
         except Exception as error:  # the member's door: it fails alone
             member.code = self._over(member, error)
 
@@ -223,6 +292,9 @@ class Group:
         specs = [member.optim for member in self.rows]
         self._rule = self._kind(specs, self.stack.matrix)
         self._clips = any(spec.clip for spec in specs)
+
+
+_HINT = "fusible = False in the recipe"
 
 
 def _of(norms: Callable[[], Tensor], row: int) -> Tensor:

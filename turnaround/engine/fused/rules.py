@@ -4,7 +4,8 @@
     step.move(stack, gradients, rates)       # every row has moved by its own settings
 
 Each is torch's own formula, term by term, on a matrix with a row for each member; what torch takes
-as one number is here a column.
+as one number is here a column. The matrix is larger than a cache, so what counts is how often it is
+passed over: a product and a sum go together.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ class Rule:
 
     def change(self, stack: Stack, g: Tensor, rate: Tensor) -> None:
         """The parameters, in place."""
-        stack.matrix.sub_(rate * self.decayed(stack.matrix, g))
+        stack.matrix.addcmul_(self.decayed(stack.matrix, g), -rate)
 
     def decayed(self, p: Tensor, g: Tensor) -> Tensor:
         """The gradient with that of the penalty on the weights."""
-        return g + self._decay * p if self._decays else g
+        return torch.addcmul(g, p, self._decay) if self._decays else g
 
 
 class Momentum(Rule):
@@ -70,8 +71,8 @@ class Momentum(Rule):
 
     def change(self, stack: Stack, g: Tensor, rate: Tensor) -> None:
         velocity = stack.slots["momentum_buffer"]
-        velocity.mul_(self._keep).add_(self.decayed(stack.matrix, g))
-        stack.matrix.sub_(rate * velocity)
+        torch.addcmul(self.decayed(stack.matrix, g), velocity, self._keep, out=velocity)
+        stack.matrix.addcmul_(velocity, -rate)
 
 
 class Adagrad(Rule):
@@ -87,7 +88,7 @@ class Adagrad(Rule):
     def change(self, stack: Stack, g: Tensor, rate: Tensor) -> None:
         total, g = stack.slots["sum"], self.decayed(stack.matrix, g)
         total.addcmul_(g, g)
-        stack.matrix.sub_(rate * g / total.sqrt().add_(self._eps))
+        stack.matrix.addcmul_(g / total.sqrt().add_(self._eps), -rate)
 
 
 class Adam(Rule):
@@ -111,10 +112,10 @@ class Adam(Rule):
         """Without any decay of the weights."""
         mean, square = (stack.slots[name] for name in self.slots)
         mean.lerp_(g, self._new[0])
-        square.mul_(self._keep).add_(self._new[1] * g * g)
+        square.mul_(self._keep).addcmul_(self._new[1] * g, g)
         bias = (1 - self._betas ** stack.steps.double()).to(g.dtype)[:, :, None]
         root = square.sqrt().div_(bias[1].sqrt()).add_(self._eps)
-        stack.matrix.sub_((rate / bias[0]) * mean / root)
+        stack.matrix.addcmul_(mean / root, -rate / bias[0])
 
 
 class AdamW(Adam):

@@ -1,7 +1,7 @@
 """The parameters of many models of one shape, in one matrix: a row for each.
 
     stack = Stack(models, optimizers, slots=("exp_avg", "exp_avg_sq"))
-    stack.parameters()["out.weight"]      # (members, *shape), with a graph back to the matrix
+    stack.parameters(stack.matrix)["out.weight"]   # (members, *shape), with a graph back to it
     stack.keep([0, 2, 5])                 # only these are left
 
 Each model stays what it was: its parameters, and what its optimizer remembers of them, become views
@@ -40,9 +40,9 @@ class Stack:
         self.steps = torch.stack([self._step(row) for row in range(len(models))])  # (members)
         self._point()
 
-    def parameters(self) -> dict[str, Tensor]:
-        """All members' parameters by name, each (members, *shape)."""
-        parts = torch.split(self.matrix, self._sizes, dim=1)
+    def parameters(self, matrix: Tensor) -> dict[str, Tensor]:
+        """All members' parameters by name, each (members, *shape), of a matrix like ours."""
+        parts = torch.split(matrix, self._sizes, dim=1)
         named = zip(self._learnt[0], self._shapes, parts, strict=True)
         return {name: part.view(-1, *shape) for name, shape, part in named}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 
@@ -24,6 +25,11 @@ class Config:
     dropout: float = 0.0
     pause: float = 0.0  # seconds a micro-batch
     slow: int | None = None  # a rank for which it is ten times as long
+    signal: int = 0  # that a process sends itself, at a moment that no other process could meet:
+    times: int = 1  # so often,
+    whose: int | None = 0  # of this rank, or every one,
+    after: int = 0  # so many training batches,
+    judging: bool = False  # or amid the evaluation that follows them
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,13 @@ class Successor(nn.Module):
         return self.out(hidden)
 
 
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
 class Digits(Recipe[Batch]):
     config: Config
+    seen = 0  # training batches
 
     def data(self, split: str) -> list[Tensor]:
         rng = torch.Generator().manual_seed(["train", "valid", "test"].index(split))
@@ -64,9 +75,17 @@ class Digits(Recipe[Batch]):
 
     def inputs(self, batch: Batch) -> tuple[Tensor]:
         time.sleep(self.config.pause)
-        if self.config.slow is not None and self.config.slow == dist.get_rank():
+        if self.config.slow is not None and self.config.slow == rank():
             time.sleep(9 * self.config.pause)
+        self.signalled()
         return (batch.digits,)
+
+    def signalled(self) -> None:
+        due = self.seen == self.config.after and self.config.judging != torch.is_grad_enabled()
+        self.seen += torch.is_grad_enabled() or (due and self.config.judging)
+        if self.config.signal and due and self.config.whose in (None, rank()):
+            for _ in range(self.config.times):
+                os.kill(os.getpid(), self.config.signal)
 
     def loss(self, logits: Tensor, batch: Batch) -> Mean:
         nll = cross_entropy(logits.mT, batch.next, ignore_index=PAD, reduction="sum")

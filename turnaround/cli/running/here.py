@@ -1,0 +1,71 @@
+"""A run that this very process carries out: plain lines, so that a debugger has the terminal.
+
+    code = carry_out(journal, lambda watch: inline.run(plan, journal, watch), plan.budget, as_json)
+
+The worker takes the signals; we only note which came, to tell Ctrl-C from `turnaround stop`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from turnaround.cli import door
+from turnaround.cli.running.attach import conclude
+from turnaround.cli.views.lines import Lines
+from turnaround.cli.views.outlook import forecast
+from turnaround.cli.views.progress import Progress
+from turnaround.journal import Journal, Run
+from turnaround.spec import Budget, Event, Status
+
+
+def carry_out(
+    journal: Journal, act: Callable[[Callable[[Event], None]], int], budget: Budget, as_json: bool
+) -> int:
+    """Act, showing its events and then the closing words; 130 when Ctrl-C stopped it."""
+    view = Lines("", Progress(budget), sys.stderr if as_json else sys.stdout)
+
+    def watch(event: Event) -> None:
+        if not view.run:
+            run = ours(journal)
+            view.run, view.progress.forecast = run.id, forecast(journal, run)
+        with contextlib.suppress(BrokenPipeError):  # nobody reads; the run goes on
+            view.take(event)
+
+    with _signals_noted() as came:
+        code = act(watch)
+        interrupted = signal.SIGINT in came()
+    run = ours(journal)
+    conclude(journal, run, view.progress, as_json)
+    return door.INTERRUPTED if run.status is Status.STOPPED and interrupted else code
+
+
+def ours(journal: Journal) -> Run:
+    """The run that this process carries out."""
+    return journal.runs("owner LIKE ?", [f"{os.getpid()}:%"], limit=1)[0]
+
+
+@contextmanager
+def _signals_noted() -> Iterator[Callable[[], bytes]]:
+    """The numbers of the signals that come; whoever handles them is not disturbed."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def came() -> bytes:
+        try:
+            return os.read(reader, 4096)
+        except BlockingIOError:
+            return b""
+
+    try:
+        yield came
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reader)
+        os.close(writer)

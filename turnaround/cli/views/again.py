@@ -1,0 +1,47 @@
+"""The line that asks for a run once more, with some of its words changed.
+
+line(["recipe=seq2seq", "layout=ddp", "layout.replicate=2"], ["layout=single"])
+# turnaround run recipe=seq2seq layout=single
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from turnaround.cli.views import table
+from turnaround.cli.views.table import INDENT, WIDEST, wrapped
+
+
+def line(words: Sequence[str], changes: Sequence[str] = ()) -> str:
+    """What to type."""
+    return shlex.join(["turnaround", "run", *changed(words, changes)])
+
+
+def retyped(words: Sequence[str] | None, changes: Sequence[str]) -> str:
+    """The whole line where there is something to change; where no words were noted, what to add."""
+    if not changes:
+        return ""
+    return " ".join(changes) if words is None else line(words, changes)
+
+
+def changed(words: Sequence[str], changes: Sequence[str]) -> list[str]:
+    """The words, without those that a change replaces; another option takes its settings along."""
+    keys = {change.partition("=")[0] for change in changes}
+    options = tuple(f"{key}." for key in keys if "." not in key)
+    kept = [word for word in words if not _replaced(word.lstrip("+"), keys, options)]
+    return [*kept, *changes]
+
+
+def _replaced(word: str, keys: set[str], options: tuple[str, ...]) -> bool:
+    return word.partition("=")[0] in keys or word.startswith(options)
+
+
+def titled(title: str, text: str) -> str:
+    """A titled line, its rest below its beginning."""
+    return wrapped(title, text, min(table.terminal_width() or WIDEST, WIDEST))
+
+
+def command(title: str, text: str) -> str:
+    """One line, however long: it is to be pasted."""
+    return f"{title:<{INDENT}}{text}"
