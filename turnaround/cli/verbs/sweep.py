@@ -19,7 +19,7 @@ from turnaround.cli.words.bounds import At, Bounds, Budget, By, For
 from turnaround.cli.words.planning import check
 from turnaround.config.check import Misfit
 from turnaround.errors import ConfigError
-from turnaround.journal import Journal, home
+from turnaround.journal import Journal, Run, home
 from turnaround.launch.pool import Pool
 from turnaround.sweep.ask import ask, settings
 from turnaround.sweep.entry import enter
@@ -89,10 +89,12 @@ def sweep(
         message = "--add, --failed and --code belong to --resume"
         raise ConfigError(message, "--resume SWEEP --add 10")
     spans = Spans(overrides or ())
-    with spans("plan"):
-        asked = Asked(overrides or [], points, name, arguments.parse_tags(tag))
-        question = _checked(asked, bounds)
-    return _sent(question, Manner(as_json, fresh=True), detach, spans)
+    with Ahead(home()) as ahead:
+        with spans("plan"):
+            asked = Asked(overrides or [], points, name, arguments.parse_tags(tag))
+            question = _checked(asked, bounds)
+        sent = _sent(question, as_json, spans)
+        return attend(Journal(home()), sent, Manner(as_json, fresh=True), detach, ahead)
 
 
 @dataclass(frozen=True)
@@ -105,21 +107,20 @@ class Asked:
     tags: dict[str, str]
 
 
-def _sent(question: Question, manner: Manner, detach: bool, spans: Spans) -> int:
-    """Said, looked at and begun."""
-    journal, as_json = Journal(home()), manner.as_json
+def _sent(question: Question, as_json: bool, spans: Spans) -> Run:
+    """Said, looked at and written down."""
+    journal = Journal(home())
     if question.settings.pack:
         with spans("plan"):
             question = shared(question, journal, as_json)
-    with Ahead(journal.root) as ahead:
-        for line in outlook(question, journal):
-            typer.echo(line, err=as_json)
-        if question.window.begin is None:
-            with spans("pool"):
-                PoolSteer(Pool(journal.root)).start(lambda text: typer.echo(text, err=as_json))
-            with spans("plan"):
-                _look(question)
-        return attend(journal, enter(question, journal, spans.told()), manner, detach, ahead)
+    for line in outlook(question, journal):
+        typer.echo(line, err=as_json)
+    if question.window.begin is None:
+        with spans("pool"):
+            PoolSteer(Pool(journal.root)).start(lambda text: typer.echo(text, err=as_json))
+        with spans("plan"):
+            _look(question)
+    return enter(question, journal, spans.told())
 
 
 def _checked(asked: Asked, bounds: Bounds) -> Question:
