@@ -24,7 +24,7 @@ RECIPES = {
         *("recipe.sentences=6000", "recipe.written=2", "optim.lr=0.003", "optim.warmup=50"),
         *("data.batch=16", "budget.steps=800"),
     ],
-    "image": [  # at a rate of 0.001 its loss comes and goes by half, and so does when it is there
+    "image": [  # at 0.001 its loss comes and goes, and when it is there is chance
         *("recipe=image", "recipe.width=64", "recipe.shift=2"),
         *("optim.lr=0.0003", "data.batch=16", "budget.steps=1200"),
     ],

@@ -93,8 +93,8 @@ def sweep(
         with spans("plan"):
             asked = Asked(overrides or [], points, name, arguments.parse_tags(tag))
             question = _checked(asked, bounds)
-        sent = _sent(question, as_json, spans)
-        return attend(Journal(home()), sent, Manner(as_json, fresh=True), detach, ahead)
+        run = _entered(question, as_json, spans)
+        return attend(Journal(home()), run, Manner(as_json, fresh=True), detach, ahead)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Asked:
     tags: dict[str, str]
 
 
-def _sent(question: Question, as_json: bool, spans: Spans) -> Run:
+def _entered(question: Question, as_json: bool, spans: Spans) -> Run:
     """Said, looked at and written down."""
     journal = Journal(home())
     if question.settings.pack:
