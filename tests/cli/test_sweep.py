@@ -11,16 +11,19 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.projects import TWO, make_project
 from tests.sweeps import Night, asked
+from turnaround.cli.running import onward
 from turnaround.journal import Journal, Run
 from turnaround.launch.pool import Pool
 from turnaround.spec import Status
 from turnaround.sweep import start
+from turnaround.sweep.question import USUAL, Window, read, save
 
 WORDS = ["recipe=steady", "data.batch=16", "budget.steps=40", "evaluate.every=20"]
 WORDS += ["cluster.device=cpu", "cluster.threads=1"]
@@ -101,6 +104,69 @@ def test_a_sweep_that_has_finished_says_what_could_be_added(ask, night: Night) -
     assert (told.code, "all 3 settings were tried" in told.err) == (2, True)
     told = ask("sweep", "--resume", night.sweep, "--failed")
     assert (told.code, "no trial of" in told.err) == (2, True)
+
+
+# ── going on ──
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes on is written down, and nobody carries it out."""
+    monkeypatch.setattr(onward, "attend", lambda *_: 0)
+    monkeypatch.setattr(onward.PoolSteer, "start", lambda *_: None)
+
+
+def windowed(project: Path, home: Path, window: Window) -> Night:
+    return Night.of(asked(project, home, LR, name="random", window=window), home)
+
+
+@pytest.mark.parametrize("length", [8.0, 16.0])
+def test_trials_are_added_to_those_that_a_window_let_through(
+    ask, project: Path, journal: Journal, idle: None, length: float
+) -> None:
+    night = windowed(project, journal.root, Window(end=time.time() + length))
+    before = len(night.drive().state.trials)
+    assert (before < USUAL) == (length < 10)
+    for added in (0, 2, 5):
+        more = ["--add", str(added)] if added else []
+        assert ask("sweep", "--resume", night.sweep, *more).code == 0
+        before += added
+        state = night.drive().state
+        assert len(state.trials) == len(state.whole(0)) == before
+    assert f"{before} of {before} trials trained" in ask("report", night.sweep).out
+
+
+def test_trials_are_added_to_those_that_a_stop_left_in_the_window(
+    ask, project: Path, journal: Journal, idle: None
+) -> None:
+    night = windowed(project, journal.root, Window(end=time.time() + 3600))
+    count = len(night.drive(lambda driver: driver.state.told >= 4).state.trials)
+    journal.mark(night.sweep, Status.STOPPED, attempt=1, exit_code=75)
+    assert ask("sweep", "--resume", night.sweep, "--add", "2").code == 0
+    assert len(night.drive().state.trials) == count + 2
+
+
+def test_what_is_left_of_its_bounds_holds_for_a_sweep_that_was_stopped(
+    ask, project: Path, journal: Journal, idle: None
+) -> None:
+    bounds = Window(end=time.time() + 3600, device_seconds=50.0, begin=time.time() - 1)
+    night = windowed(project, journal.root, bounds)
+
+    def resumed(*words: str) -> Window:
+        journal.mark(night.sweep, Status.STOPPED, attempt=1, exit_code=75)
+        assert ask("sweep", "--resume", night.sweep, *words).code == 0
+        return read(journal.folder(night.sweep)).window
+
+    assert resumed() == replace(bounds, begin=None)
+    assert resumed("--budget", "70dev-s") == Window(bounds.end, 70.0)
+    save(
+        replace(read(journal.folder(night.sweep)), window=Window(time.time() - 1, 50.0)),
+        journal.folder(night.sweep),
+    )
+    assert resumed() == Window(None, 50.0)
+    journal.mark(night.sweep, Status.SUCCEEDED, attempt=1, exit_code=0)
+    assert ask("sweep", "--resume", night.sweep, "--add", "2").code == 0
+    assert read(journal.folder(night.sweep)).window == Window()
 
 
 # ── on a pool ──

@@ -120,9 +120,14 @@ class Question:
         """How many of them are to be tried; infinite when the window alone decides."""
         if self.settings.name == "grid":
             return self.size
-        endless = self.window and self.settings.name != "pbt"
-        asked = self.settings.trials or (math.inf if endless or self.points else USUAL)
+        asked = self.settings.trials or (math.inf if self.endless or self.points else USUAL)
         return min(asked, self.size)
+
+    @property
+    def endless(self) -> bool:
+        """The window alone decides how many."""
+        asked = self.settings
+        return bool(self.window) and asked.trials is None and asked.name not in ("grid", "pbt")
 
     @property
     def rises(self) -> bool:

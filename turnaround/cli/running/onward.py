@@ -27,8 +27,10 @@ from turnaround.spec import Status
 from turnaround.sweep import question as questions
 from turnaround.sweep import start
 from turnaround.sweep.ask import ask, settings
-from turnaround.sweep.question import Question, Stem
+from turnaround.sweep.question import Question, Stem, Window
 from turnaround.sweep.state import State, Trial
+
+CUT = (75, 3)  # exit codes: it was stopped or killed, its driver failed
 
 
 def attend(
@@ -69,9 +71,9 @@ def resumed(asked: str, bounds: Bounds, again: Again, manner: Manner, detach: bo
     question = _changed(before, journal, again.code)
     if question.settings.pack and question is not before:
         question = shared(question, journal, manner.as_json)
-    if bounds or question.window or question.window.begin:
-        question = bounds.of(question)
-    if _begun(journal, run, question, again.add, again.failed):
+    state = _told(journal, run, question)
+    question = _counted(_bounded(question, bounds, run), question, state, again.add)
+    if _begun(journal, run, question, state, again):
         questions.save(question, journal.folder(run.id))
         with_pool = PoolSteer(Pool(journal.root))
         with_pool.start(lambda text: typer.echo(text, err=manner.as_json))
@@ -82,11 +84,35 @@ def resumed(asked: str, bounds: Bounds, again: Again, manner: Manner, detach: bo
     return 0
 
 
-def _begun(journal: Journal, run: Run, question: Question, add: int | None, failed: bool) -> bool:
-    """Write down what is added; whether anything is left to do."""
+def _told(journal: Journal, run: Run, question: Question) -> State:
+    """How far it is."""
     state = State(question.rises)
     for event in journal.events(run.id):
         state.add(event)
+    return state
+
+
+def _bounded(question: Question, bounds: Bounds, run: Run) -> Question:
+    """Within the new bounds and, where it was cut short, what is left of the old ones."""
+    new = bounds.of(question).window
+    left = question.window if run.exit_code in CUT else Window()
+    end = left.end if left.end and left.end > (new.begin or time.time()) else None
+    window = Window(new.end or end, new.device_seconds or left.device_seconds, new.begin)
+    return replace(question, window=window)
+
+
+def _counted(question: Question, before: Question, state: State, add: int | None) -> Question:
+    """Where only its window said how many trials there are, it is those that there are, once that
+    has gone or some are added."""
+    if not before.endless or (question.endless and not add):
+        return question
+    trials = max(1, len(state.trials) - state.more)
+    return replace(question, settings=replace(question.settings, trials=trials))
+
+
+def _begun(journal: Journal, run: Run, question: Question, state: State, again: Again) -> bool:
+    """Write down what is added; whether anything is left to do."""
+    add, failed = again.add, again.failed
     if add and len(state.trials) + add > question.size:
         message = f"--add {add}, but all {question.size:,.0f} settings"
         left = question.size - len(state.trials)
