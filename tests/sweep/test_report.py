@@ -73,6 +73,22 @@ def test_a_sweep_without_results_has_a_report_too(project: Path, own: Path) -> N
     assert pages.write(found, own / "report").exists()
 
 
+def test_a_trial_that_was_removed_stays_in_the_report(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, "optim.lr=0.1,1", seeds=2), own)
+    journal = night.drive().journal
+    before = report.made(journal, night.sweep)
+    for run in before.lines[0].runs:
+        journal.forget(run)
+    found = report.made(journal, night.sweep, importance=True)
+    assert [line.score for line in found.lines] == [line.score for line in before.lines]
+    assert [len(line.curve) for line in found.lines] == [0, 10]
+    assert found.alone is not None
+    assert pages.write(found, own / "report").exists()
+    for run in found.lines[1].runs:
+        journal.forget(run)
+    assert report.made(journal, night.sweep).alone is None
+
+
 def test_pictures_bear_what_cannot_be_drawn() -> None:
     nan = float("nan")
     for svg in (

@@ -91,12 +91,13 @@ def _driven(home: Path, sweep: str, fresh: dict[str, Any], stopping: list[int]) 
         driver.pick_up()
         status, why = _carry(driver, lambda: _tended(pool), stopping)
         driver.end(status, why)
-        _report(driver)
     except Exception as error:  # the door: what fails here must be said where people look
         log.exception("the driver failed")
         said = error.message if isinstance(error, TurnaroundError) else repr(error)
         reason = f"its driver failed: {said}"
         journal.mark(sweep, Status.FAILED, reason, exit_code=3, attempt=attempt)
+    else:
+        _report(driver)
 
 
 def _hand(pool: Pool, sweep: str) -> Hand:
@@ -114,10 +115,14 @@ def _hand(pool: Pool, sweep: str) -> Hand:
 
 def _report(driver: Driver) -> None:
     """After the last word, as it takes a second or two; then MLflow is told once more. Nobody waits
-    for it, and the next sweep may have begun."""
+    for it, and the next sweep may have begun. What the sweep came to does not hang on it."""
     os.nice(NICE)
-    found = report.made(driver.journal, driver.sweep, importance=True)
-    pages.write(found, driver.journal.folder(driver.sweep) / "report")
+    try:
+        found = report.made(driver.journal, driver.sweep, importance=True)
+        pages.write(found, driver.journal.folder(driver.sweep) / "report")
+    except Exception:  # a door of its own: the sweep has its answer
+        log.exception("the report failed: turnaround report %s tries again", driver.sweep)
+        return
     if driver.journal.run(driver.sweep).tracking:
         driver.journal.update(driver.sweep, recorded=False)
 

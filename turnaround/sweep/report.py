@@ -167,11 +167,16 @@ def _lineage(state: State, trial: Trial, steps: list[int | None]) -> str:
 
 def _curve(journal: Journal, heard: Heard, runs: list[str]) -> list[tuple[int, float]]:
     """The points of the first, after those of the run that it was forked from."""
-    if not runs or not (journal.folder(runs[0]) / "plan.json").exists():
+    if not runs or not _there(journal, runs[0]):
         return []
     source, _, step = (journal.plan(runs[0]).fork or "").partition("@")
     before = _curve(journal, heard, [source]) if source else []
     return [point for point in before if point[0] <= int(step)] + heard[runs[0]].curve
+
+
+def _there(journal: Journal, run: str) -> bool:
+    """Nobody has removed it."""
+    return (journal.folder(run) / "plan.json").exists()
 
 
 def _ours(state: State) -> set[str]:
@@ -215,11 +220,13 @@ def _spent(heard: Heard, runs: set[str]) -> dict[str, float]:
 
 
 def _alone(journal: Journal, heard: Heard, state: State, top: int) -> float | None:
-    """Device-seconds of all trials in full, each as dear as those that were trained in full; the
-    later starts of one that paused would not have been."""
+    """Device-seconds of all trials in full, each as dear as those that were trained in full and are
+    still there; the later starts of one that paused would not have been."""
+    trained = [[sent.run for sent in trial.sent.values()] for trial in state.whole(top)]
     whole = [
-        sum(_unbroken(journal, heard, sent.run) for sent in trial.sent.values())
-        for trial in state.whole(top)
+        sum(_unbroken(journal, heard, run) for run in runs)
+        for runs in trained
+        if all(_there(journal, run) for run in runs)
     ]
     return sum(whole) / len(whole) * len(state.trials) if whole else None
 
@@ -227,7 +234,7 @@ def _alone(journal: Journal, heard: Heard, state: State, top: int) -> float | No
 def _unbroken(journal: Journal, heard: Heard, run: str) -> float:
     """Of that run and those that it was forked from."""
     source, _, step = (journal.plan(run).fork or "").partition("@")
-    if not source or not journal.runs("id=?", [source]):
+    if not source or not _there(journal, source):
         return heard[run].once
     share: float = int(step) / max([*heard[source].saved, int(step)])  # it may have gone on itself
     return share * _unbroken(journal, heard, source) + heard[run].once
