@@ -49,6 +49,12 @@ def test_a_sweep_stands_for_its_best(ask, night: Night) -> None:
     assert told["scores"]["valid/loss"]["verdicts"][0]["paired"]
 
 
+def test_a_trial_stands_for_itself_after_one_of_its_runs_was_removed(ask, night: Night) -> None:
+    night.hand.journal.forget(night.hand.submitted[0])
+    told = json.loads(ask("compare", night.sweep, "--json").out)
+    assert [len(one["runs"]) for one in told["sides"]] == [2, 3]
+
+
 def test_one_thing_is_nothing_to_compare(ask, night: Night) -> None:
     told = ask("compare", night.hand.submitted[0])
     assert (told.code, "is 1 thing to compare" in told.err) == (2, True)

@@ -6,8 +6,11 @@ import math
 import random
 from pathlib import Path
 
+import pytest
+
 from tests.sweeps import Night, asked, bowl
 from turnaround.spec import Plan
+from turnaround.sweep import compare
 from turnaround.sweep.compare import differences, improvement, side, spread, verdict
 
 
@@ -29,6 +32,34 @@ def test_runs_of_other_seeds_are_found_and_differences_paired(project: Path, own
     assert found.difference.half is not None
     assert found.difference.half < 1e-9
     assert found.better == 0.0
+
+
+def test_seeds_that_fork_from_trunks_of_their_own_are_one_side(project: Path, own: Path) -> None:
+    words = ("optim.schedule=wsd", "optim.floor=0.0,0.1", "optim.lr=0.1")
+    night = Night.of(asked(project, own, *words, seeds=3), own, noisy)
+    state, journal = night.drive().state, night.hand.journal
+    runs = [trial.sent[0].run for trial in state.trials.values()]
+    assert all(journal.plan(run).fork for run in runs)
+    assert [len(side(journal, journal.run(run)).runs) for run in runs] == [3, 3]
+
+
+def test_seeds_of_a_trial_are_found_among_however_many_runs(
+    project: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = Night.of(asked(project, own, "optim.lr=0.1,0.2", seeds=3), own, noisy)
+    state, journal = night.drive().state, night.hand.journal
+    monkeypatch.setattr(compare, "NEAR", 1)
+    runs = [trial.sent[0].run for trial in state.trials.values()]
+    assert [len(side(journal, journal.run(run)).runs) for run in runs] == [3, 3]
+
+
+def test_a_sweep_is_no_run_of_its_first_trial(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, "optim.lr=0.1,0.2", seeds=2), own, noisy)
+    night.drive()
+    journal = night.hand.journal
+    journal.forget(night.hand.submitted[0])
+    run = journal.run(night.hand.submitted[1])
+    assert list(side(journal, run).runs.values()) == [run]
 
 
 def test_code_that_differs_is_named_by_its_file(project: Path, own: Path) -> None:

@@ -21,6 +21,7 @@ from turnaround.signature import canonical, signature
 from turnaround.spec import Plan, Status
 
 NEAR = 400  # of the recipe's newest runs that are looked at for other seeds
+CARRIERS = ("sweep", "bundle")  # runs that carry others, and are none of them
 ROUNDS = 2000  # of the bootstrap
 SURE = 0.95
 _IDLE = ("cluster.priority", "cluster.retries")  # change when a run goes, not what comes of it
@@ -62,8 +63,7 @@ def side(journal: Journal, run: Run, siblings: bool = True) -> Side:
     plan = journal.plan(run.id)
     found = {plan.seed: run}
     asked = _seedless(plan)
-    near = journal.runs("recipe=? AND status='SUCCEEDED'", [run.recipe], NEAR)
-    for other in near if siblings else ():
+    for other in _near(journal, run) if siblings else ():
         if (journal.folder(other.id) / "plan.json").exists() and other.id != run.id:
             theirs = journal.plan(other.id)
             if _seedless(theirs) == asked:
@@ -75,7 +75,21 @@ def side(journal: Journal, run: Run, siblings: bool = True) -> Side:
     return Side(run.name or run.id, plan, found, values)
 
 
+def _near(journal: Journal, run: Run) -> list[Run]:
+    """Runs that may be the same with other seeds: of its trial, then the newest of its recipe."""
+    done = "recipe=? AND status='SUCCEEDED' AND tags NOT LIKE ? AND tags NOT LIKE ?"
+    asked = [run.recipe, *(f'%"kind": "{kind}"%' for kind in CARRIERS)]
+    trial = [f'%"{key}": "{run.tags[key]}"%' for key in ("sweep", "trial") if key in run.tags]
+    ours = journal.runs(done + " AND tags LIKE ?" * len(trial), [*asked, *trial]) if trial else []
+    return ours + journal.runs(done, asked, NEAR)
+
+
 def _seedless(plan: Plan) -> str:
+    """Its signature but for the seed. The fork of a shared trunk is signed as the run that it would
+    have been by itself: each seed has a trunk of its own."""
+    alone = replace(plan, fork=None)
+    if plan.fork and signature(science(alone)) == plan.signature:
+        plan = alone
     return signature(science(replace(plan, seed=0)))
 
 

@@ -83,7 +83,7 @@ def _sides(journal: Journal, asked: Sequence[str], siblings: bool) -> Iterator[S
         run = arguments.found(journal, word)
         known = [run.id]
         if start.is_sweep(journal, run):
-            all_of_them = [line.runs[0] for line in made(journal, run.id).lines if line.test]
+            all_of_them = list(_trials(journal, run.id))
             known = all_of_them[:BEST]
             if known != all_of_them:
                 told = f"{run.id}: the best {BEST} of {len(all_of_them)} trials; name others by id"
@@ -93,6 +93,13 @@ def _sides(journal: Journal, asked: Sequence[str], siblings: bool) -> Iterator[S
                 one = side(journal, journal.run(each), siblings)
                 seen |= {run.id for run in one.runs.values()}
                 yield one
+
+
+def _trials(journal: Journal, sweep: str) -> Iterator[str]:
+    """A run of each trial that was trained, as far as they are there; the best first."""
+    for line in made(journal, sweep).lines:
+        if line.test:
+            yield next(run for run in line.runs if journal.runs("id=?", [run]))
 
 
 def _scores(sides: Sequence[Side]) -> list[str]:
