@@ -7,8 +7,10 @@ import shlex
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from tests.sweeps import Night, asked, bowl
-from turnaround.spec import Plan
+from turnaround.spec import Event, Plan, Status
 from turnaround.sweep import pages, picture, report
 
 LR = "optim.lr=tag(log,interval(0.001,1))"
@@ -87,6 +89,19 @@ def test_a_trial_that_was_removed_stays_in_the_report(project: Path, own: Path) 
     for run in found.lines[1].runs:
         journal.forget(run)
     assert report.made(journal, night.sweep).alone is None
+
+
+def test_what_a_driver_did_before_it_was_killed_counts(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, "optim.lr=0.1,1"), own)
+    journal = night.hand.journal
+    begun = list(journal.events(night.sweep))[-1].time
+    said = [
+        Event("progress", {"step": 1, "steps": 2}, begun + 36_000),
+        Event("status", {"status": Status.RUNNING}, begun + 40_000),  # another
+        Event("status", {"status": Status.STOPPED}, begun + 40_100),
+    ]
+    journal.append(night.sweep, *said)
+    assert report.made(journal, night.sweep).wall == pytest.approx(36_100)
 
 
 def test_pictures_bear_what_cannot_be_drawn() -> None:

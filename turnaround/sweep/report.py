@@ -200,13 +200,16 @@ def _waiting(runs: Iterable[Run]) -> str:
 
 
 def _wall(events: list[Event], now: float) -> float:
-    """Seconds in which the sweep was driven."""
-    total, since = 0.0, None
+    """Seconds in which the sweep was driven; a driver that was killed was at it until its last
+    word."""
+    total, since, last = 0.0, None, 0.0
     for event in events:
-        if event.kind == "status" and event.data["status"] == Status.RUNNING:
-            since = event.time
-        elif event.kind == "status" and since is not None:
-            total, since = total + event.time - since, None
+        if event.kind == "status":
+            begins = event.data["status"] == Status.RUNNING
+            if since is not None:
+                total += (last if begins else event.time) - since
+            since = event.time if begins else None
+        last = event.time
     return total + (now - since if since is not None else 0.0)
 
 
