@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.sweeps import WORDS, asked
+from tests.sweeps import WORDS, Night, asked
 from turnaround.config import hints, places
 from turnaround.errors import ConfigError, PlanError
 from turnaround.spec import from_json, to_json
@@ -19,6 +19,7 @@ from turnaround.sweep.question import (
     label,
     paused,
     planned,
+    point,
     read,
     save,
     words,
@@ -47,6 +48,19 @@ def test_hydras_grammar_says_what_to_try(project: Path, own: Path) -> None:
     assert batch.values == [8, 16, 24, 32]
     assert optim.values == ["adam", "sgd"]
     assert [stem.choices for stem in question.stems] == [{"optim": "adam"}, {"optim": "sgd"}]
+
+
+def test_each_run_to_start_from_is_a_stem_of_its_own(project: Path, own: Path) -> None:
+    night = Night.of(asked(project, own, "optim.lr=0.1,1"), own)
+    night.drive()
+    runs = night.hand.submitted
+    for run in runs:
+        (night.hand.journal.folder(run) / "checkpoints" / "best-00000090").mkdir(parents=True)
+    question = asked(project, own, f"init_from=null,{runs[0]},{runs[1]}")
+    plans = [planned(question, point(question, number), Mark("s", number)) for number in range(3)]
+    assert [plan.init_from for plan in plans] == [None, *runs]
+    night.hand.journal.update(runs[0], name="wide")
+    assert "are the same question" in refused(project, own, f"init_from=wide,{runs[0]}")
 
 
 def test_a_setting_of_whole_numbers_takes_only_those(project: Path, own: Path) -> None:

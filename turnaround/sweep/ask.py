@@ -30,7 +30,7 @@ from turnaround.sweep.question import Points, Question, Settings, Stem, Window
 _Where = tuple[Path, Inventory]  # the project, and the devices
 BEHIND = -10  # priority of trials: a run that somebody waits for goes first
 MOST_STEMS = 256  # combinations of files: 0.1 s each to compose
-_DATA = ("data.path", "data.train", "data.valid", "data.test")  # what the facts depend on
+_FACTS = ("data.path", "data.train", "data.valid", "data.test", "init_from")  # depend on these
 
 
 def settings(words: list[str], project: Path) -> tuple[Settings, list[str]]:
@@ -67,7 +67,7 @@ def inventory(home: Path) -> Inventory:
 def _chooses(axis: Axis, project: Path) -> bool:
     """Other values of it make other files be read; or a file of conf/ may refer to it."""
     return (
-        axis.key in (*config.places.GROUPS, "recipe.name", *_DATA)
+        axis.key in (*config.places.GROUPS, "recipe.name", *_FACTS)
         or not all(isinstance(v, str | int | float | bool | list | None) for v in axis.values)
         or any("${" in file.read_text() for file in config.places.conf_files(project))
     )
