@@ -9,7 +9,18 @@ import pytest
 
 from tests.examples import example_plan
 from turnaround.errors import PlanError
-from turnaround.spec import Event, Optim, Plan, Status, from_dict, from_json, to_dict, to_json
+from turnaround.spec import (
+    Evaluate,
+    Event,
+    Optim,
+    Plan,
+    Status,
+    from_dict,
+    from_json,
+    to_dict,
+    to_json,
+)
+from turnaround.spec.scores import rises
 
 
 def test_a_plan_survives_json() -> None:
@@ -48,3 +59,25 @@ def test_a_value_that_makes_no_sense_is_named(
 
 def test_only_the_last_three_states_are_over() -> None:
     assert [status.name for status in Status if status.over] == ["SUCCEEDED", "FAILED", "STOPPED"]
+
+
+@pytest.mark.parametrize(
+    ("names", "way"),
+    [
+        ("accuracy bleu chrf exact f1 ndcg return top5_accuracy success_rate", True),
+        (
+            "loss perplexity bits_per_byte cer wer invalid val_loss word_error_rate top5_error",
+            False,
+        ),
+        ("length ratio area bits entropy p_k triplets right win_rate heat", None),
+    ],
+)
+def test_a_scores_name_tells_which_way_it_goes_or_nothing(names: str, way: bool | None) -> None:
+    assert {name: rises(name) for name in names.split()} == dict.fromkeys(names.split(), way)
+
+
+def test_the_best_score_is_the_highest_unless_its_name_or_somebody_says_else() -> None:
+    assert [Evaluate(score=name).rises for name in ("bleu", "length", "loss")] == [1, 1, 0]
+    assert not Evaluate(score="perplexity").rises
+    assert Evaluate(score="perplexity", better="max").rises
+    assert not Evaluate(score="length", better="min").rises

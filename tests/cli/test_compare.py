@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_a_trial_stands_for_itself_after_one_of_its_runs_was_removed(ask, night:
     night.hand.journal.forget(night.hand.submitted[0])
     told = json.loads(ask("compare", night.sweep, "--json").out)
     assert [len(one["runs"]) for one in told["sides"]] == [2, 3]
+
+
+def test_of_a_score_that_could_go_either_way_nobody_is_said_to_be_better(ask, night: Night) -> None:
+    better = re.compile(r"\d\.\d\d \(\d")
+    assert better.search(ask("compare", night.sweep).out)
+    for number, run in enumerate(night.hand.submitted):
+        night.hand.journal.update(run, summary={"values": {"test/length": number**2}})
+    told = ask("compare", night.sweep).out
+    assert "paired" in told
+    assert not better.search(told)
+    assert told.endswith("\nwhether more is better is not known of test/length\n")
 
 
 def test_one_thing_is_nothing_to_compare(ask, night: Night) -> None:

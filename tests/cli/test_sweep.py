@@ -19,6 +19,7 @@ import pytest
 from tests.projects import TWO, make_project
 from tests.sweeps import Night, asked
 from turnaround.cli.running import onward
+from turnaround.cli.running.steer import PoolSteer
 from turnaround.journal import Journal, Run
 from turnaround.launch.pool import Pool
 from turnaround.spec import Status
@@ -113,7 +114,7 @@ def test_a_sweep_that_has_finished_says_what_could_be_added(ask, night: Night) -
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes on is written down, and nobody carries it out."""
     monkeypatch.setattr(onward, "attend", lambda *_: 0)
-    monkeypatch.setattr(onward.PoolSteer, "start", lambda *_: None)
+    monkeypatch.setattr(PoolSteer, "start", lambda *_: None)
 
 
 def windowed(project: Path, home: Path, window: Window) -> Night:

@@ -90,6 +90,18 @@ def test_a_run_tells_of_steps_noise_and_scores() -> None:
     assert told.best("bleu", up=True) == 30
 
 
+def test_a_target_of_a_score_that_falls_is_reached_from_above(
+    journal: Journal, submit: Callable[..., Any]
+) -> None:
+    submit("seq2seq-aaaaa", Status.SUCCEEDED, PLAN)
+    told = events(PLAN, 0.02)
+    for event in told:
+        if event.data.get("split") == "valid":
+            event.data["values"]["perplexity"] = 20 - event.data["step"] / 20
+    journal.append("seq2seq-aaaaa", *told)
+    assert "perplexity 10 after 200 steps of 64" in said(journal, target="perplexity=10")
+
+
 def test_the_front_and_the_words_of_the_best(journal: Journal, known: Callable[..., None]) -> None:
     known("seq2seq-aaaaa", 64, 0.020)
     known("seq2seq-bbbbb", 128, 0.036)

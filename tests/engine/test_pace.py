@@ -123,6 +123,9 @@ def test_a_target_below_is_reached_from_above() -> None:
     loss = pace(budget=Budget(steps=99, target=0.5))
     assert loss.over(Progress(best=0.6)) is None
     assert loss.over(Progress(best=0.5)) == "budget.target"
+    named = pace(budget=Budget(steps=99, target=9.0), evaluate=Evaluate(score="perplexity"))
+    assert named.over(Progress(best=11.0)) is None
+    assert named.over(Progress(best=8.5)) == "budget.target"
 
 
 def test_a_wish_to_stop_comes_first_and_skips_the_evaluation() -> None:

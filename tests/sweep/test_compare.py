@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.examples import example_plan
 from tests.sweeps import Night, asked, bowl
-from turnaround.spec import Plan
+from turnaround.spec import Evaluate, Plan
 from turnaround.sweep import compare
-from turnaround.sweep.compare import differences, improvement, side, spread, verdict
+from turnaround.sweep.compare import Side, differences, improvement, rises, side, spread, verdict
 
 
 def noisy(plan: Plan, step: int) -> float:
@@ -73,6 +75,16 @@ def test_code_that_differs_is_named_by_its_file(project: Path, own: Path) -> Non
     runs = [night.hand.submitted[0] for night in (first, second)]
     told = differences(journal, [side(journal, journal.run(run)) for run in runs])
     assert set(told) == {"code", "file recipes/steady.py"}
+
+
+def test_who_is_better_is_told_where_more_or_less_is_known_to_be() -> None:
+    plan = replace(example_plan(), evaluate=Evaluate(score="length", better="min"))
+    ours, theirs = (Side("", plan, {}, {"valid/x": dict(enumerate(v))}) for v in ((1, 2), (3, 4)))
+    told = {name: rises(ours, f"valid/{name}") for name in ("length", "bits_per_byte", "ratio")}
+    assert told == {"length": False, "bits_per_byte": False, "ratio": None}
+    found = [verdict(ours, theirs, "valid/x", way) for way in (True, False, None)]
+    assert [each and each.better for each in found] == [1.0, 0.0, None]
+    assert [each and each.difference.mean for each in found] == [2.0, 2.0, 2.0]
 
 
 def test_an_interval_holds_the_mean_as_often_as_it_says() -> None:

@@ -118,6 +118,11 @@ def test_a_trial_is_named_by_what_differs_and_belongs_to_its_sweep(
     assert plan.place.snapshot
 
 
+def test_the_lowest_wins_of_a_score_whose_name_says_so(project: Path, own: Path) -> None:
+    for word, rises in {"score=perplexity": False, "score=bleu": True, "score=right": True}.items():
+        assert asked(project, own, "optim.lr=0.1,1", f"evaluate.{word}").rises == rises
+
+
 def test_names_hold_no_paths(project: Path, own: Path) -> None:
     question = asked(project, own, "optim.lr=0.1,0.01")
     assert label(question, {"data.path": "../a/b"}) == "path=--a-b"

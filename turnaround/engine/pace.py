@@ -68,8 +68,7 @@ class Pace:
         self._rehearsed = False
         self._target = budget.target
         self._patience = evaluate.patience or math.inf
-        up = {"max": True, "min": False, "auto": evaluate.score != "loss"}[evaluate.better]
-        self._sign = 1 if up else -1
+        self._sign = 1 if evaluate.rises else -1
 
     def share(self, now: Progress) -> float:
         """How much of the budget is spent, from 0 to 1 and a little over."""

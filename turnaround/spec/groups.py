@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le, Len
 
 from turnaround.spec.kinds import Amount, Count, Knob, Momentum, Part, Seconds, Share
+from turnaround.spec.scores import rises
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,14 @@ class Evaluate:
 
     every: Count | None = None  # steps; none: ten times in the budget
     score: str = "loss"  # what `best`, `target` and `patience` go by, on the valid split
-    better: Literal["auto", "max", "min"] = "auto"  # auto: loss goes down, scores go up
+    better: Literal["auto", "max", "min"] = "auto"  # auto: as its name tells, else max
     patience: Count | None = None  # evaluations without a better score
     limit: Count | None = None  # examples of the valid split to look at
+
+    @property
+    def rises(self) -> bool:
+        """More of `score` is better."""
+        return self.better == "max" if self.better != "auto" else rises(self.score) is not False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 from turnaround.journal import Journal, Run
 from turnaround.plan import science
 from turnaround.signature import canonical, signature
-from turnaround.spec import Plan, Status
+from turnaround.spec import Plan, Status, scores
 
 NEAR = 400  # of the recipe's newest runs that are looked at for other seeds
 CARRIERS = ("sweep", "bundle")  # runs that carry others, and are none of them
@@ -160,8 +160,9 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean(values), half, len(values))
 
 
-def verdict(first: Side, second: Side, score: str, rises: bool) -> Verdict | None:
-    """The second against the first; none when one of them does not have the score."""
+def verdict(first: Side, second: Side, score: str, rises: bool | None) -> Verdict | None:
+    """The second against the first; none when one of them does not have the score. Which of them is
+    better is told where `rises` is known."""
     ours, theirs = first.values.get(score), second.values.get(score)
     if not ours or not theirs:
         return None
@@ -171,7 +172,7 @@ def verdict(first: Side, second: Side, score: str, rises: bool) -> Verdict | Non
         difference = spread([theirs[seed] - ours[seed] for seed in common])
     else:
         difference = _welch([*ours.values()], [*theirs.values()])
-    if min(len(ours), len(theirs)) < 2:
+    if rises is None or min(len(ours), len(theirs)) < 2:
         return Verdict(difference, None, None, None, paired)
     ends = [*ours.values()], [*theirs.values()]
     low, high = _interval(*ends, rises)
@@ -216,13 +217,13 @@ def _quantile(freedom: float) -> float:
     return float(stdtrit(freedom, 1 - (1 - SURE) / 2))
 
 
-def rises(side: Side, score: str) -> bool:
-    """More of it is better: what the plan says of its own score; elsewhere, all but losses."""
+def rises(side: Side, score: str) -> bool | None:
+    """More of it is better: what was asked of the plan's own score; else what its name tells."""
     name = score.rpartition("/")[2]
     asked = side.plan.evaluate
     if name == asked.score and asked.better != "auto":
-        return asked.better == "max"
-    return name not in ("loss", "perplexity") and not name.endswith(("error", "_rate"))
+        return asked.rises
+    return scores.rises(name)
 
 
 def over(run: Run) -> bool:

@@ -132,8 +132,7 @@ class Question:
     @property
     def rises(self) -> bool:
         """A higher score is a better one."""
-        evaluate = self.stems[0].config.evaluate
-        return {"max": True, "min": False, "auto": evaluate.score != "loss"}[evaluate.better]
+        return self.stems[0].config.evaluate.rises
 
     @property
     def score(self) -> str:

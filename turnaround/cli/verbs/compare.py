@@ -43,6 +43,7 @@ def compare(
 
     Runs that differ in nothing but the seed count as one, with an interval: what the journal has
     of them is found. A sweep stands for its best trials. Intervals hold the mean 19 times in 20.
+    What is better is said of scores whose names tell, or evaluate.better.
 
     \b
     turnaround compare seq2seq-k3x9e seq2seq-7mw2p
@@ -65,6 +66,8 @@ def compare(
     typer.echo(table(("score", "run", "mean", "less the first", "better than it"), rows))
     if all(len(one.runs) < 2 for one in sides):
         typer.echo("\none seed each: no interval. sweep.seeds=3 gives one")
+    elif unknown := [score for score in scores if rises(sides[0], score) is None]:
+        typer.echo(f"\nwhether more is better is not known of {', '.join(unknown)}")
 
 
 def _differing(told: dict[str, list[str]], names: list[str]) -> str:

@@ -25,6 +25,7 @@ from turnaround.forecast.speed import Size, Speeds, covers, refined
 from turnaround.journal import Journal
 from turnaround.launch import speed
 from turnaround.spec import Inventory, Plan, Status
+from turnaround.spec.scores import rises
 
 BUNDLES = '%"kind": "bundle"%'  # runs that carry others, and say nothing of themselves
 NEWEST = 32  # runs of the recipe that are looked at: 5 to 50 ms each
@@ -131,7 +132,7 @@ def _known(
     if wish.target is None:
         return _own(plan, scale)
     score, target = parse(wish.target)
-    up = score != "loss"
+    up = _up(plan, score)
     reached = [(one.reached(score, target, up), one) for one in told]
     there = [(count, one) for count, one in reached if count]
     if not there:
@@ -158,7 +159,7 @@ def _own(plan: Plan, scale: Interval) -> tuple[front.Known, str]:
 
 def _unseen(plan: Plan, wanted: str, told: Sequence[past.Told]) -> PlanError:
     score, target = parse(wanted)
-    up = score != "loss"
+    up = _up(plan, score)
     if not any(one.valid for one in told):
         message = f"what {wanted} takes is told by runs before, and there is none of this recipe"
         return PlanError(message, measure(plan))
@@ -169,6 +170,12 @@ def _unseen(plan: Plan, wanted: str, told: Sequence[past.Told]) -> PlanError:
     found = (max if up else min)(best)
     hint = "run longer first, or ask for less: steps beyond what was seen cannot be told"
     return PlanError(f"{score}={target:g} was never seen: the best is {found:.4g}", hint)
+
+
+def _up(plan: Plan, score: str) -> bool:
+    """More of it is better."""
+    asked = plan.evaluate
+    return asked.rises if score == asked.score else rises(score) is not False
 
 
 def _deaf(plan: Plan, told: Sequence[past.Told]) -> tuple[str, str]:
