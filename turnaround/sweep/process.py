@@ -120,11 +120,10 @@ def _report(driver: Driver) -> None:
     try:
         found = report.made(driver.journal, driver.sweep, importance=True)
         pages.write(found, driver.journal.folder(driver.sweep) / "report")
+        if driver.journal.run(driver.sweep).tracking:
+            driver.journal.update(driver.sweep, recorded=False)
     except Exception:  # a door of its own: the sweep has its answer
         log.exception("the report failed: turnaround report %s tries again", driver.sweep)
-        return
-    if driver.journal.run(driver.sweep).tracking:
-        driver.journal.update(driver.sweep, recorded=False)
 
 
 def _carry(driver: Driver, tended: Callable[[], bool], stopping: list[int]) -> tuple[Status, str]:
