@@ -9,19 +9,20 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from tests.sweeps import Night, asked, bowl
 from turnaround.journal import Journal
 from turnaround.spec import Plan, Status
-from turnaround.sweep import process
+from turnaround.sweep import process, report
 from turnaround.sweep.drive import Driver
-from turnaround.sweep.question import Window, read, save
+from turnaround.sweep.question import Mark, Question, Window, planned, read, save
 from turnaround.sweep.window import LEAVE
 
 LR = "optim.lr=tag(log,interval(0.001,1))"
+DEAD = "999999999:1.0"  # a process that there is not
 
 
 def test_a_grid_is_tried_once_and_its_best_wins(project: Path, own: Path) -> None:
@@ -75,6 +76,80 @@ def test_what_was_answered_before_is_not_run_again(project: Path, own: Path) -> 
     driver = second.drive()
     assert second.hand.submitted == []
     assert all(sent.known for t in driver.state.trials.values() for sent in t.sent.values())
+
+
+# ── runs of others ──
+
+
+def overlapping(question: Question, own: Path) -> tuple[Night, Night]:
+    """A sweep that has just sent its runs, and another that asks the same."""
+    first, second = Night.of(question, own), Night.of(question, own)
+    first.driver().tick()
+    assert second.driver().tick() is None
+    assert second.hand.submitted == []
+    return first, second
+
+
+def statuses(night: Night) -> set[Status]:
+    return {night.hand.journal.run(run).status for run in night.hand.submitted}
+
+
+def test_what_another_sweep_is_at_is_waited_for(project: Path, own: Path) -> None:
+    first, second = overlapping(asked(project, own, "optim.lr=0.01,0.1"), own)
+    first.drive()
+    driver = second.drive()
+    assert len(driver.state.whole(0)) == 2
+    assert second.hand.submitted == []
+    assert report.made(second.hand.journal, second.sweep).known == 2
+
+
+def test_what_another_sweep_is_at_is_neither_stopped_nor_paid_for(project: Path, own: Path) -> None:
+    question = replace(
+        asked(project, own, "optim.lr=0.01,0.1", name="random"), window=Window(device_seconds=60.0)
+    )
+    first, second = overlapping(question, own)
+    driver = second.driver()
+    driver.tick()
+    second.hand.now += 10.0
+    assert driver.spent() == 0.0
+    driver.halt("the window has ended")
+    assert statuses(first) == {Status.RUNNING}
+
+
+def test_what_another_sweep_gave_up_is_run_by_this_one(project: Path, own: Path) -> None:
+    first, second = overlapping(asked(project, own, "optim.lr=0.01,0.1"), own)
+    first.driver().halt("its sweep was stopped")
+    driver = second.drive()
+    assert len(driver.state.whole(0)) == len(second.hand.submitted) == 2
+    assert second.hand.resumed == []
+    assert statuses(first) == {Status.STOPPED}
+
+
+@pytest.mark.parametrize("cluster", ["inline", "remote"])
+def test_a_run_of_which_nobody_would_tell_is_not_waited_for(
+    project: Path, own: Path, cluster: Literal["inline", "remote"]
+) -> None:
+    question = asked(project, own, "optim.lr=0.01,0.1")
+    made = planned(question, {"optim.lr": 0.1}, Mark("sweep-other", 0))
+    journal = Journal(own)
+    journal.submit(replace(made, cluster=replace(made.cluster, name=cluster)), "steady-lost", DEAD)
+    journal.mark("steady-lost", Status.RUNNING)
+    night = Night.of(question, own)
+    driver = night.drive()
+    assert len(driver.state.whole(0)) == len(night.hand.submitted) == 2
+
+
+def test_a_run_whose_process_is_killed_is_waited_for_no_longer(project: Path, own: Path) -> None:
+    question = asked(project, own, "optim.lr=0.01,0.1")
+    made = planned(question, {"optim.lr": 0.1}, Mark("sweep-other", 0))
+    night = Night.of(question, own)
+    journal, me = Journal(own), Journal(own).run(night.sweep).owner
+    journal.submit(replace(made, cluster=replace(made.cluster, name="inline")), "steady-own", me)
+    journal.mark("steady-own", Status.RUNNING)
+    driver = night.drive(lambda driver: driver.state.told == 1)
+    assert [sent.run for sent in driver.state.trials[1].sent.values()] == ["steady-own"]
+    journal.update("steady-own", owner=DEAD)
+    assert len(night.drive().state.whole(0)) == len(night.hand.submitted) == 2
 
 
 def test_seeds_are_averaged(project: Path, own: Path) -> None:

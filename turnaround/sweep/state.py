@@ -28,7 +28,7 @@ class Sent:
     run: str
     rung: int
     until: int | None  # step at which it pauses
-    known: bool  # it had answered before it was asked
+    known: bool  # another's: it had answered, or was at it, before it was asked
     begin: int = 0  # step of the checkpoint that it was forked from
 
 

@@ -196,7 +196,7 @@ class Speed:
 
 
 def _answered(trial: Trial) -> bool:
-    """Its runs ended before the sweep asked: what they took says nothing of a rung."""
+    """Its runs are another's, and mostly over: what they took says nothing of a rung."""
     return bool(trial.sent) and all(sent.known for sent in trial.sent.values())
 
 
