@@ -16,7 +16,7 @@ import pytest
 from tests.sweeps import Night, asked, bowl
 from turnaround.journal import Journal
 from turnaround.spec import Plan, Status
-from turnaround.sweep import process, report
+from turnaround.sweep import process, report, start
 from turnaround.sweep.drive import Driver
 from turnaround.sweep.question import Mark, Question, Window, planned, read, save
 from turnaround.sweep.window import LEAVE
@@ -76,6 +76,28 @@ def test_what_was_answered_before_is_not_run_again(project: Path, own: Path) -> 
     driver = second.drive()
     assert second.hand.submitted == []
     assert all(sent.known for t in driver.state.trials.values() for sent in t.sent.values())
+
+
+def test_a_trial_that_somebody_stopped_goes_on_when_it_is_tried_again(
+    project: Path, own: Path
+) -> None:
+    night = Night.of(asked(project, own, "optim.lr=0.01,0.1"), own)
+    night.driver().tick()
+    stopped = night.hand.submitted[0]
+    night.hand.stop(stopped, "by its user")
+    (lost,) = [trial for trial in unaided(night).state.trials.values() if trial.failed]
+    start.add(night.hand.journal, night.sweep, "again", number=lost.number, runs=[stopped])
+    again = night.drive()
+    assert len(again.state.whole(0)) == 2
+    assert (night.hand.resumed, len(night.hand.submitted)) == ([stopped], 2)
+
+
+def unaided(night: Night) -> Driver:
+    """To the end, without picking up what was stopped."""
+    driver = night.driver()
+    while driver.tick() is None:
+        night.hand.work(night.hand.now + 1.0)
+    return driver
 
 
 # ── runs of others ──
@@ -239,6 +261,21 @@ def test_asha_promotes_the_best_third_and_goes_on_from_their_checkpoints(
     best = driver.state.best(2)
     assert best is not None
     assert 2 in best.results
+
+
+def test_a_paused_trial_that_was_removed_begins_afresh_when_it_is_promoted(
+    project: Path, own: Path
+) -> None:
+    question = asked(project, own, LR, name="asha", trials=9, sampler="random", concurrent=1)
+    night = Night.of(question, own)
+    driver = night.drive(lambda driver: driver.state.told == 2)
+    best = next(driver.state.at(0))
+    removed = best.sent[0].run
+    night.hand.journal.forget(removed)
+    again = night.drive().state.trials[best.number]
+    assert again.rung > 0
+    assert again.sent[0].run != removed
+    assert {result.status for result in again.results.values()} == {Status.SUCCEEDED}
 
 
 def test_a_failed_trial_is_never_promoted(project: Path, own: Path) -> None:

@@ -239,8 +239,8 @@ class Driver:
         """A run of the trial is under way, or known to be answered, or its trunk is; then that is
         written down. How many runs were sent."""
         until, before = self.steps[trial.rung], trial.sent.get(nth)
-        if before is not None:
-            sent = Sending(self.sender.onward(before.run, until), before.known, before.begin)
+        if before is not None and (run := self.sender.onward(before.run, until)):
+            sent = Sending(run, before.known, before.begin)
         else:
             found = self.sender.first(trial, nth, until, self.state)
             if isinstance(found, Stump):

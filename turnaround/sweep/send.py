@@ -16,6 +16,7 @@ from turnaround.journal import Journal, Run
 from turnaround.pool.places import living
 from turnaround.signature import canonical
 from turnaround.spec import Cluster, Inventory, Plan, Status
+from turnaround.sweep import outcome
 from turnaround.sweep.question import Mark, Question, paused, planned
 from turnaround.sweep.state import State, Trial
 from turnaround.sweep.trunk import LATE, shared, trunk
@@ -87,10 +88,12 @@ class Sender:
             return self._sent(paused(whole, until))
         return self._grafted(whole, trunk(self.question, trial.values, mark, step), state)
 
-    def onward(self, run: str, until: int | None) -> Run:
-        """The run, going on to its next pause; unless it has ended for good, or goes on already."""
-        row = self.journal.run(run)
-        made = self.journal.plan(run)
+    def onward(self, run: str, until: int | None) -> Run | None:
+        """The run, going on to its next pause; unless it has ended for good, or goes on already.
+        None when somebody has removed it."""
+        if not (found := self.journal.runs("id=?", [run])):
+            return None
+        row, made = found[0], self.journal.plan(run)
         if row.status is not Status.SUCCEEDED and row.status.over:
             if made.until != until:
                 made = paused(made, until)
@@ -111,11 +114,14 @@ class Sender:
         return Sending(run, run.tags.get("sweep") != self.sweep, begin(made))
 
     def _submitted(self, made: Plan) -> Run:
-        """Ours from before a crash, another's that is at it, or a new one."""
+        """Ours from before a crash, which goes on if it was stopped; another's that is at it; or a
+        new one."""
         ours = "signature=? AND tags LIKE ? AND status<>'FAILED'"
         mine = self.journal.runs(ours, [made.signature, f'%"sweep": "{self.sweep}"%'], limit=1)
         if mine:
-            return mine[0]
+            if mine[0].status is Status.STOPPED and not outcome.paused(self.journal, mine[0]):
+                self.pool.resume(mine[0].id)
+            return self.journal.run(mine[0].id)
         there = self.journal.answer(made.signature)
         again = made.until is not None or (there is not None and not answers(there))
         return self.pool.submit(made, again=again)[0]
