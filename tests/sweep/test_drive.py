@@ -468,6 +468,16 @@ def test_device_hours_are_not_overspent(project: Path, own: Path) -> None:
     assert 3 <= len(driver.state.whole(0)) <= 5
 
 
+def test_what_earlier_sweeps_spent_is_not_paid_for_again(project: Path, own: Path) -> None:
+    Night.of(asked(project, own, LR, name="random", trials=6), own).drive()
+    question = asked(project, own, LR, name="random", trials=12)
+    night = Night.of(replace(question, window=Window(device_seconds=5.0)), own)
+    driver = night.drive()
+    assert len(driver.state.trials) - len(night.hand.submitted) == 6
+    assert 3 <= len(night.hand.submitted) <= 5
+    assert driver.spent() == pytest.approx(0.9 * len(night.hand.submitted), rel=1e-3)
+
+
 def test_a_driver_knows_when_there_is_nothing_new(project: Path, own: Path) -> None:
     night = Night.of(asked(project, own, LR, name="random", trials=2), own)
     driver = night.driver()

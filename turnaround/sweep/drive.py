@@ -135,17 +135,15 @@ class Driver:
     def _result(self, trial: Trial) -> None:
         """What its runs come to, for all to read."""
         score, until = self.question.score, self.steps[trial.rung]
-        ends = [
-            outcome.of(self.journal, self._rows[sent.run], score, self.state.rises, until)
-            for _, sent in sorted(trial.sent.items())
-        ]
-        told = outcome.together(ends)
+        ends = self._ends(trial, until)
+        told = outcome.together([*ends.values()])
+        own = sum(end.seconds for nth, end in ends.items() if not trial.sent[nth].known)
         for sent in trial.sent.values() if until and told["status"] == Status.SUCCEEDED else ():
             if self._rows[sent.run].status is Status.STOPPED:
                 self.journal.update(sent.run, reason=f"paused at step {until} by {self.sweep}")
         runs = {str(nth): sent.run for nth, sent in trial.sent.items()}
         before = self.state.best(self.top)
-        self._say("result", number=trial.number, rung=trial.rung, **told, runs=runs)
+        self._say("result", number=trial.number, rung=trial.rung, **told, own=own, runs=runs)
         best = self.state.best(self.top)
         if best is not None and best.score is not None and (best is trial or best is not before):
             values = {score: best.score}
@@ -154,6 +152,14 @@ class Driver:
         total = self.question.trials + self.state.more
         steps = int(total) if math.isfinite(total) else None
         self._say("progress", step=done, steps=steps)
+
+    def _ends(self, trial: Trial, until: int | None) -> dict[int, outcome.End]:
+        """What became of its runs, by seed."""
+        score, rises = self.question.score, self.state.rises
+        return {
+            nth: outcome.of(self.journal, self._rows[sent.run], score, rises, until)
+            for nth, sent in sorted(trial.sent.items())
+        }
 
     def _alike(self) -> str:
         """Every trial fails for the same reason: the mistake is in what they have in common."""
@@ -221,7 +227,7 @@ class Driver:
         """Device-seconds of our runs so far; with what those under way have still to spend."""
         if self.question.window.device_seconds is None:
             return 0.0
-        done = sum(t.result.seconds for t in self.state.trials.values() if t.result)
+        done = sum(t.result.own for t in self.state.trials.values() if t.result)
         done += sum(trunk.seconds for trunk in self.state.trunks.values())
         now = self.clock()
         for trial in self.state.open():
