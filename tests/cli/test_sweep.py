@@ -103,6 +103,17 @@ def test_a_sweep_that_has_finished_says_what_could_be_added(ask, night: Night) -
     assert (told.code, "no trial of" in told.err) == (2, True)
 
 
+def test_to_a_population_nobody_is_added(ask, project: Path, journal: Journal) -> None:
+    question = asked(project, journal.root, LR, name="pbt", trials=4, rungs=3)
+    night = Night.of(question, journal.root)
+    night.drive()
+    told = ask("sweep", "--resume", night.sweep, "--add", "2")
+    assert told.code == 2
+    assert f"--add 2, but {night.sweep} is a population" in told.err
+    assert "sweep.trials=N" in told.err
+    assert night.driver().state.more == 0
+
+
 # ── on a pool ──
 
 

@@ -87,6 +87,11 @@ def _begun(journal: Journal, run: Run, question: Question, add: int | None, fail
     state = State(question.rises)
     for event in journal.events(run.id):
         state.add(event)
+    if add and question.settings.name == "pbt":
+        message = (
+            f"--add {add}, but {run.id} is a population, which is bred together from its start"
+        )
+        raise ConfigError(message, "a larger one is a sweep of its own: sweep.trials=N")
     if add and len(state.trials) + add > question.size:
         message = f"--add {add}, but all {question.size:,.0f} settings"
         left = question.size - len(state.trials)
