@@ -372,6 +372,21 @@ def test_a_member_that_failed_makes_way(project: Path, own: Path) -> None:
     assert driver.state.whole(2)
 
 
+@pytest.mark.parametrize("ruin", [50.0, math.nan])
+def test_a_member_that_was_best_and_diverged_is_not_copied(
+    project: Path, own: Path, ruin: float
+) -> None:
+    def score(plan: Plan, step: int) -> float:
+        if plan.optim.lr > 0.1:
+            return -1.0 if step == 9 else ruin
+        return bowl(plan, step)
+
+    trials = bred(project, own, score).drive().state.trials
+    wild = [trial for trial in trials.values() if trial.values["optim.lr"] > 0.1]
+    assert any(0 in trial.results for trial in wild)
+    assert not {trial.number for trial in wild} & {trial.parent for trial in trials.values()}
+
+
 # ── trunks ──
 
 TAILS = ["optim.schedule=wsd", "optim.decay=linear,cosine", "optim.floor=0.0,0.1", "optim.lr=0.1,1"]

@@ -156,8 +156,9 @@ class Driver:
     def _ends(self, trial: Trial, until: int | None) -> dict[int, outcome.End]:
         """What became of its runs, by seed."""
         score, rises = self.question.score, self.state.rises
+        newest = self.question.settings.name == "pbt"
         return {
-            nth: outcome.of(self.journal, self._rows[sent.run], score, rises, until)
+            nth: outcome.of(self.journal, self._rows[sent.run], score, rises, until, newest)
             for nth, sent in sorted(trial.sent.items())
         }
 
