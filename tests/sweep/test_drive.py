@@ -450,6 +450,18 @@ def test_a_window_ends_with_a_trained_winner_and_is_not_overrun(project: Path, o
     assert {night.hand.journal.run(run).status for run in left} <= {Status.STOPPED}
 
 
+def test_a_window_ends_when_all_whole_numbers_were_tried(project: Path, own: Path) -> None:
+    question = asked(project, own, "data.batch=interval(1,3)", name="random")
+    night = Night.of(question, own)
+    end = night.hand.now + LEAVE + 60.0
+    save(replace(question, window=Window(end=end)), own / "runs" / night.sweep)
+    driver = night.drive()
+    assert len(driver.state.whole(0)) == len(night.hand.submitted) == 3
+    assert night.hand.now < end - LEAVE
+    headline = report.made(night.hand.journal, night.sweep).headline
+    assert headline == "3 of 3 trials trained"
+
+
 def test_asha_in_a_window_gives_up_breadth_for_depth(project: Path, own: Path) -> None:
     night = window(project, own, LEAVE + 3.0, name="asha")
     begin = night.hand.now
