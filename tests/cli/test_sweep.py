@@ -170,6 +170,17 @@ def test_what_is_left_of_its_bounds_holds_for_a_sweep_that_was_stopped(
     assert read(journal.folder(night.sweep)).window == Window()
 
 
+def test_to_a_population_nobody_is_added(ask, project: Path, journal: Journal) -> None:
+    question = asked(project, journal.root, LR, name="pbt", trials=4, rungs=3)
+    night = Night.of(question, journal.root)
+    night.drive()
+    told = ask("sweep", "--resume", night.sweep, "--add", "2")
+    assert told.code == 2
+    assert f"--add 2, but {night.sweep} is a population" in told.err
+    assert "sweep.trials=N" in told.err
+    assert night.driver().state.more == 0
+
+
 # ── on a pool ──
 
 

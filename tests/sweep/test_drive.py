@@ -9,19 +9,20 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from tests.sweeps import Night, asked, bowl
 from turnaround.journal import Journal
 from turnaround.spec import Plan, Status
-from turnaround.sweep import process
+from turnaround.sweep import process, report, start
 from turnaround.sweep.drive import Driver
-from turnaround.sweep.question import Window, read, save
+from turnaround.sweep.question import Mark, Question, Window, planned, read, save
 from turnaround.sweep.window import LEAVE
 
 LR = "optim.lr=tag(log,interval(0.001,1))"
+DEAD = "999999999:1.0"  # a process that there is not
 
 
 def test_a_grid_is_tried_once_and_its_best_wins(project: Path, own: Path) -> None:
@@ -75,6 +76,102 @@ def test_what_was_answered_before_is_not_run_again(project: Path, own: Path) -> 
     driver = second.drive()
     assert second.hand.submitted == []
     assert all(sent.known for t in driver.state.trials.values() for sent in t.sent.values())
+
+
+def test_a_trial_that_somebody_stopped_goes_on_when_it_is_tried_again(
+    project: Path, own: Path
+) -> None:
+    night = Night.of(asked(project, own, "optim.lr=0.01,0.1"), own)
+    night.driver().tick()
+    stopped = night.hand.submitted[0]
+    night.hand.stop(stopped, "by its user")
+    (lost,) = [trial for trial in unaided(night).state.trials.values() if trial.failed]
+    start.add(night.hand.journal, night.sweep, "again", number=lost.number, runs=[stopped])
+    again = night.drive()
+    assert len(again.state.whole(0)) == 2
+    assert (night.hand.resumed, len(night.hand.submitted)) == ([stopped], 2)
+
+
+def unaided(night: Night) -> Driver:
+    """To the end, without picking up what was stopped."""
+    driver = night.driver()
+    while driver.tick() is None:
+        night.hand.work(night.hand.now + 1.0)
+    return driver
+
+
+# ── runs of others ──
+
+
+def overlapping(question: Question, own: Path) -> tuple[Night, Night]:
+    """A sweep that has just sent its runs, and another that asks the same."""
+    first, second = Night.of(question, own), Night.of(question, own)
+    first.driver().tick()
+    assert second.driver().tick() is None
+    assert second.hand.submitted == []
+    return first, second
+
+
+def statuses(night: Night) -> set[Status]:
+    return {night.hand.journal.run(run).status for run in night.hand.submitted}
+
+
+def test_what_another_sweep_is_at_is_waited_for(project: Path, own: Path) -> None:
+    first, second = overlapping(asked(project, own, "optim.lr=0.01,0.1"), own)
+    first.drive()
+    driver = second.drive()
+    assert len(driver.state.whole(0)) == 2
+    assert second.hand.submitted == []
+    assert report.made(second.hand.journal, second.sweep).known == 2
+
+
+def test_what_another_sweep_is_at_is_neither_stopped_nor_paid_for(project: Path, own: Path) -> None:
+    question = replace(
+        asked(project, own, "optim.lr=0.01,0.1", name="random"), window=Window(device_seconds=60.0)
+    )
+    first, second = overlapping(question, own)
+    driver = second.driver()
+    driver.tick()
+    second.hand.now += 10.0
+    assert driver.spent() == 0.0
+    driver.halt("the window has ended")
+    assert statuses(first) == {Status.RUNNING}
+
+
+def test_what_another_sweep_gave_up_is_run_by_this_one(project: Path, own: Path) -> None:
+    first, second = overlapping(asked(project, own, "optim.lr=0.01,0.1"), own)
+    first.driver().halt("its sweep was stopped")
+    driver = second.drive()
+    assert len(driver.state.whole(0)) == len(second.hand.submitted) == 2
+    assert second.hand.resumed == []
+    assert statuses(first) == {Status.STOPPED}
+
+
+@pytest.mark.parametrize("cluster", ["inline", "remote"])
+def test_a_run_of_which_nobody_would_tell_is_not_waited_for(
+    project: Path, own: Path, cluster: Literal["inline", "remote"]
+) -> None:
+    question = asked(project, own, "optim.lr=0.01,0.1")
+    made = planned(question, {"optim.lr": 0.1}, Mark("sweep-other", 0))
+    journal = Journal(own)
+    journal.submit(replace(made, cluster=replace(made.cluster, name=cluster)), "steady-lost", DEAD)
+    journal.mark("steady-lost", Status.RUNNING)
+    night = Night.of(question, own)
+    driver = night.drive()
+    assert len(driver.state.whole(0)) == len(night.hand.submitted) == 2
+
+
+def test_a_run_whose_process_is_killed_is_waited_for_no_longer(project: Path, own: Path) -> None:
+    question = asked(project, own, "optim.lr=0.01,0.1")
+    made = planned(question, {"optim.lr": 0.1}, Mark("sweep-other", 0))
+    night = Night.of(question, own)
+    journal, me = Journal(own), Journal(own).run(night.sweep).owner
+    journal.submit(replace(made, cluster=replace(made.cluster, name="inline")), "steady-own", me)
+    journal.mark("steady-own", Status.RUNNING)
+    driver = night.drive(lambda driver: driver.state.told == 1)
+    assert [sent.run for sent in driver.state.trials[1].sent.values()] == ["steady-own"]
+    journal.update("steady-own", owner=DEAD)
+    assert len(night.drive().state.whole(0)) == len(night.hand.submitted) == 2
 
 
 def test_seeds_are_averaged(project: Path, own: Path) -> None:
@@ -164,6 +261,21 @@ def test_asha_promotes_the_best_third_and_goes_on_from_their_checkpoints(
     best = driver.state.best(2)
     assert best is not None
     assert 2 in best.results
+
+
+def test_a_paused_trial_that_was_removed_begins_afresh_when_it_is_promoted(
+    project: Path, own: Path
+) -> None:
+    question = asked(project, own, LR, name="asha", trials=9, sampler="random", concurrent=1)
+    night = Night.of(question, own)
+    driver = night.drive(lambda driver: driver.state.told == 2)
+    best = next(driver.state.at(0))
+    removed = best.sent[0].run
+    night.hand.journal.forget(removed)
+    again = night.drive().state.trials[best.number]
+    assert again.rung > 0
+    assert again.sent[0].run != removed
+    assert {result.status for result in again.results.values()} == {Status.SUCCEEDED}
 
 
 def test_a_failed_trial_is_never_promoted(project: Path, own: Path) -> None:
@@ -260,6 +372,21 @@ def test_a_member_that_failed_makes_way(project: Path, own: Path) -> None:
     assert driver.state.whole(2)
 
 
+@pytest.mark.parametrize("ruin", [50.0, math.nan])
+def test_a_member_that_was_best_and_diverged_is_not_copied(
+    project: Path, own: Path, ruin: float
+) -> None:
+    def score(plan: Plan, step: int) -> float:
+        if plan.optim.lr > 0.1:
+            return -1.0 if step == 9 else ruin
+        return bowl(plan, step)
+
+    trials = bred(project, own, score).drive().state.trials
+    wild = [trial for trial in trials.values() if trial.values["optim.lr"] > 0.1]
+    assert any(0 in trial.results for trial in wild)
+    assert not {trial.number for trial in wild} & {trial.parent for trial in trials.values()}
+
+
 # ── trunks ──
 
 TAILS = ["optim.schedule=wsd", "optim.decay=linear,cosine", "optim.floor=0.0,0.1", "optim.lr=0.1,1"]
@@ -323,6 +450,18 @@ def test_a_window_ends_with_a_trained_winner_and_is_not_overrun(project: Path, o
     assert {night.hand.journal.run(run).status for run in left} <= {Status.STOPPED}
 
 
+def test_a_window_ends_when_all_whole_numbers_were_tried(project: Path, own: Path) -> None:
+    question = asked(project, own, "data.batch=interval(1,3)", name="random")
+    night = Night.of(question, own)
+    end = night.hand.now + LEAVE + 60.0
+    save(replace(question, window=Window(end=end)), own / "runs" / night.sweep)
+    driver = night.drive()
+    assert len(driver.state.whole(0)) == len(night.hand.submitted) == 3
+    assert night.hand.now < end - LEAVE
+    headline = report.made(night.hand.journal, night.sweep).headline
+    assert headline == "3 of 3 trials trained"
+
+
 def test_asha_in_a_window_gives_up_breadth_for_depth(project: Path, own: Path) -> None:
     night = window(project, own, LEAVE + 3.0, name="asha")
     begin = night.hand.now
@@ -354,6 +493,16 @@ def test_device_hours_are_not_overspent(project: Path, own: Path) -> None:
     driver = night.drive()
     assert driver.spent() <= 5.0
     assert 3 <= len(driver.state.whole(0)) <= 5
+
+
+def test_what_earlier_sweeps_spent_is_not_paid_for_again(project: Path, own: Path) -> None:
+    Night.of(asked(project, own, LR, name="random", trials=6), own).drive()
+    question = asked(project, own, LR, name="random", trials=12)
+    night = Night.of(replace(question, window=Window(device_seconds=5.0)), own)
+    driver = night.drive()
+    assert len(driver.state.trials) - len(night.hand.submitted) == 6
+    assert 3 <= len(night.hand.submitted) <= 5
+    assert driver.spent() == pytest.approx(0.9 * len(night.hand.submitted), rel=1e-3)
 
 
 def test_a_driver_knows_when_there_is_nothing_new(project: Path, own: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from turnaround.sweep.ask import settings
 from turnaround.sweep.question import (
     Mark,
     Settings,
+    Window,
     label,
     paused,
     planned,
@@ -69,11 +71,32 @@ def test_a_setting_of_whole_numbers_takes_only_those(project: Path, own: Path) -
     assert question.axes[0].high == 32
 
 
+def test_whole_numbers_of_an_interval_are_counted(project: Path, own: Path) -> None:
+    words = ("data.batch=interval(8,12)", "recipe.slope=1.0,2.0")
+    question = asked(project, own, *words, name="random")
+    assert (question.size, question.trials) == (10, 10)
+    found = [tuple(point(question, number).values()) for number in range(10)]
+    assert sorted(found) == [(batch, slope) for batch in range(8, 13) for slope in (1.0, 2.0)]
+    assert math.isinf(asked(project, own, *words, "optim.lr=interval(0.1,1)", name="tpe").size)
+
+
+def test_how_many_numbers_of_an_interval_are_tried_a_window_decides(
+    project: Path, own: Path
+) -> None:
+    night = Window(end=1.0)
+    open_ended = asked(project, own, "data.batch=interval(8,800)", name="tpe", window=night)
+    listed = asked(project, own, "data.batch=8,9", name="tpe", window=night)
+    assert (open_ended.trials, listed.trials) == (math.inf, 2)
+
+
 def test_what_is_wrong_is_said_before_anything_starts(project: Path, own: Path) -> None:
     assert "nothing to try" in refused(project, own, "optim.lr=0.1")
     assert "sweep=grid tries every value" in refused(project, own, "optim.lr=interval(0.1,1)")
     assert "is empty" in refused(project, own, "data.batch=range(5,1)")
     assert "is empty" in refused(project, own, "optim.lr=interval(1,0.1)", name="tpe")
+    assert "is empty: it has none" in refused(
+        project, own, "data.batch=interval(8.2,8.8)", name="tpe"
+    )
     assert "no logarithm" in refused(project, own, "optim.lr=tag(log,interval(0,1))", name="tpe")
     assert "contradict" in refused(project, own, "optim.lr=0.1,1", "optim.lr=2")
     assert "greater than 0" in refused(project, own, "optim.lr=-1,1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -58,6 +59,17 @@ def test_a_finite_space_is_never_tried_twice(project: Path, own: Path) -> None:
     state = tried(question, 6, lambda values: values["optim.lr"])
     assert len({str(t.values) for t in state.trials.values()}) == 6
     assert proposed(question, state, 6, 0) is None
+
+
+@pytest.mark.parametrize("way", ["random", "tpe"])
+def test_a_space_of_whole_numbers_is_never_tried_twice(
+    project: Path, own: Path, way: Literal["random", "tpe"]
+) -> None:
+    words = ("data.batch=interval(1,4)", "optim.warmup=tag(log,interval(1,4))")
+    question = asked(project, own, *words, name=way, trials=20)
+    state = tried(question, 16, lambda values: values["data.batch"])
+    assert len({str(t.values) for t in state.trials.values()}) == 16
+    assert proposed(question, state, 16, 0) is None
 
 
 def test_tpe_gathers_where_it_is_good_and_repeats_itself(project: Path, own: Path) -> None:

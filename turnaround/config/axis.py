@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,5 +20,16 @@ class Axis:
 
     @property
     def listed(self) -> bool:
-        """It has finitely many values, which are named."""
+        """Its values are named."""
         return bool(self.values)
+
+    @property
+    def count(self) -> float:
+        """How many values it has; infinite where they need not be whole numbers."""
+        if self.listed:
+            return len(self.values)
+        return int(self.high) - int(self.low) + 1 if self.integer else math.inf
+
+    def at(self, place: int) -> Any:
+        """The value of that place; only where they can be counted."""
+        return self.values[place] if self.listed else int(self.low) + place

@@ -104,6 +104,12 @@ def write_record(places: Places, record: Record) -> None:
     fresh.replace(places.record)
 
 
+def living(named: str) -> int | None:
+    """The id of a process that was named so, while it lives."""
+    pid, _, created = named.partition(":")
+    return int(pid) if pid and alive(int(pid), float(created)) else None
+
+
 def alive(pid: int, created: float) -> bool:
     """The process with this id is the one that started at `created`, and is no zombie."""
     try:

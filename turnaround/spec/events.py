@@ -49,9 +49,9 @@ class Event:
     sent        number, seed, run, rung, until, known, begin    (a run that tries them)
     trunk       key, run, step                     (that trials of a sweep have in common)
     trunked     key, ready, seconds                (it is over; whether they can fork from it)
-    result      number, rung, status, score, reason, steps, seconds, runs {seed: run}
+    result      number, rung, status, score, reason, steps, seconds, own, runs {seed: run}
     rung        number, rung                       (the trial is worth going on with)
-    again       number, runs                       (that failed, and are to be run once more)
+    again       number, runs                       (that gave no answer: others are to be sent)
     more        trials                             (added to those the sweep was asked for)
     yields      to, alone                          (a run that goes first, or is slow beside this
                                                    one, which saves, stops and goes on alone)

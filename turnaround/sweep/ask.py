@@ -106,11 +106,20 @@ def _between(axis: Axis, kind: Any) -> Axis:
     try:
         fit(axis.key, half, kind)
     except Misfit:
-        axis = replace(axis, integer=True, low=math.ceil(axis.low), high=math.floor(axis.high))
+        axis = _whole(axis)
     ends = (int(axis.low), int(axis.high)) if axis.integer else (axis.low, axis.high)
     for end in ends:
         fit(axis.key, end, kind)
     return axis
+
+
+def _whole(axis: Axis) -> Axis:
+    """The whole numbers of an interval."""
+    found = replace(axis, integer=True, low=math.ceil(axis.low), high=math.floor(axis.high))
+    if found.count < 1:
+        message = f"{axis.key} takes whole numbers, and interval({axis.low:g},{axis.high:g})"
+        raise ConfigError(f"{message} is empty: it has none", "interval(1,4) is 1, 2, 3, 4")
+    return found
 
 
 def _stem(choices: dict[str, Any], made: Config, asked: Settings, where: _Where) -> Stem:

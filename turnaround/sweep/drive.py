@@ -28,7 +28,7 @@ from turnaround.sweep import outcome
 from turnaround.sweep.choose import Begin, Chooser, Rise
 from turnaround.sweep.question import Mark, Question, first, label, planned, read
 from turnaround.sweep.rungs import PAUSING, ladder
-from turnaround.sweep.send import Hand, Sender, Sending, Stump
+from turnaround.sweep.send import Hand, Sender, Sending, Stump, answers
 from turnaround.sweep.state import State, Trial
 from turnaround.sweep.window import Speed, Watch, measured
 
@@ -95,7 +95,7 @@ class Driver:
 
     def pick_up(self) -> None:
         """What an earlier driver's end, or somebody's hand, has stopped half way goes on."""
-        for run in rows(self.journal, self._awaited()):
+        for run in self._ours():
             if run.status is Status.STOPPED and not outcome.paused(self.journal, run):
                 self.pool.resume(run.id)
 
@@ -112,7 +112,9 @@ class Driver:
         for trial in self.state.open():
             there = [sent for sent in trial.sent.values() if sent.rung == trial.rung]
             whole = len(there) == self.question.settings.seeds
-            if whole and all(self._rows[sent.run].status.over for sent in there):
+            if lost := [s.run for s in there if s.known and not answers(self._rows[s.run])]:
+                self._say("again", number=trial.number, runs=lost)  # by a run of our own
+            elif whole and all(self._rows[sent.run].status.over for sent in there):
                 self._result(trial)
 
     def _awaited(self) -> set[str]:
@@ -133,17 +135,15 @@ class Driver:
     def _result(self, trial: Trial) -> None:
         """What its runs come to, for all to read."""
         score, until = self.question.score, self.steps[trial.rung]
-        ends = [
-            outcome.of(self.journal, self._rows[sent.run], score, self.state.rises, until)
-            for _, sent in sorted(trial.sent.items())
-        ]
-        told = outcome.together(ends)
+        ends = self._ends(trial, until)
+        told = outcome.together([*ends.values()])
+        own = sum(end.seconds for nth, end in ends.items() if not trial.sent[nth].known)
         for sent in trial.sent.values() if until and told["status"] == Status.SUCCEEDED else ():
             if self._rows[sent.run].status is Status.STOPPED:
                 self.journal.update(sent.run, reason=f"paused at step {until} by {self.sweep}")
         runs = {str(nth): sent.run for nth, sent in trial.sent.items()}
         before = self.state.best(self.top)
-        self._say("result", number=trial.number, rung=trial.rung, **told, runs=runs)
+        self._say("result", number=trial.number, rung=trial.rung, **told, own=own, runs=runs)
         best = self.state.best(self.top)
         if best is not None and best.score is not None and (best is trial or best is not before):
             values = {score: best.score}
@@ -152,6 +152,15 @@ class Driver:
         total = self.question.trials + self.state.more
         steps = int(total) if math.isfinite(total) else None
         self._say("progress", step=done, steps=steps)
+
+    def _ends(self, trial: Trial, until: int | None) -> dict[int, outcome.End]:
+        """What became of its runs, by seed."""
+        score, rises = self.question.score, self.state.rises
+        newest = self.question.settings.name == "pbt"
+        return {
+            nth: outcome.of(self.journal, self._rows[sent.run], score, rises, until, newest)
+            for nth, sent in sorted(trial.sent.items())
+        }
 
     def _alike(self) -> str:
         """Every trial fails for the same reason: the mistake is in what they have in common."""
@@ -216,16 +225,16 @@ class Driver:
         return self.state.trials[move.number] if move else None
 
     def spent(self, promised: bool = False) -> float:
-        """Device-seconds of all runs so far; with what those under way have still to spend."""
+        """Device-seconds of our runs so far; with what those under way have still to spend."""
         if self.question.window.device_seconds is None:
             return 0.0
-        done = sum(t.result.seconds for t in self.state.trials.values() if t.result)
+        done = sum(t.result.own for t in self.state.trials.values() if t.result)
         done += sum(trunk.seconds for trunk in self.state.trunks.values())
         now = self.clock()
         for trial in self.state.open():
             for sent in trial.sent.values():
                 run = self._rows.get(sent.run)
-                if run is None or run.status.over or sent.rung != trial.rung:
+                if run is None or run.status.over or sent.known or sent.rung != trial.rung:
                     continue
                 devices = outcome.devices(run)
                 ran = devices * (now - run.started) if run.started else 0.0
@@ -237,8 +246,8 @@ class Driver:
         """A run of the trial is under way, or known to be answered, or its trunk is; then that is
         written down. How many runs were sent."""
         until, before = self.steps[trial.rung], trial.sent.get(nth)
-        if before is not None:
-            sent = Sending(self.sender.onward(before.run, until), before.known, before.begin)
+        if before is not None and (run := self.sender.onward(before.run, until)):
+            sent = Sending(run, before.known, before.begin)
         else:
             found = self.sender.first(trial, nth, until, self.state)
             if isinstance(found, Stump):
@@ -283,18 +292,20 @@ class Driver:
 
     def halt(self, reason: str) -> None:
         """Every run of ours that is under way saves and stops."""
-        ours = self._ours()
-        for run in ours:
+        for run in self._going():
             with suppress(TurnaroundError):  # it ended meanwhile, or the pool did
                 self.pool.stop(run, reason)
         deadline = time.monotonic() + PATIENCE
-        while self._ours() and time.monotonic() < deadline:
+        while self._going() and time.monotonic() < deadline:
             time.sleep(GLANCE)
 
-    def _ours(self) -> list[str]:
+    def _going(self) -> list[str]:
+        return [run.id for run in self._ours() if not run.status.over]
+
+    def _ours(self) -> list[Run]:
+        """Runs of which something is awaited, without those of others."""
         known = {s.run for t in self.state.open() for s in t.sent.values() if s.known}
-        ours = self._awaited() - known
-        return [run.id for run in rows(self.journal, ours) if not run.status.over]
+        return rows(self.journal, self._awaited() - known)
 
     def _say(self, kind: str, **data: Any) -> None:
         """Append to the sweep's events, and only then count it."""

@@ -32,21 +32,25 @@ class End:
     starting: float = 0.0  # of them, before first steps: what a longer run does not pay again
 
 
-def of(journal: Journal, run: Run, score: str, rises: bool, until: int | None) -> End:
-    """How the run ended; one that paused where it should has succeeded, if it has a score."""
+def of(
+    journal: Journal, run: Run, score: str, rises: bool, until: int | None, newest: bool = False
+) -> End:
+    """How the run ended; one that paused where it should has succeeded, if it has a score.
+
+    It is judged by its best so far; by its newest where others go on from what it has come to.
+    """
     whole = run.status is Status.SUCCEEDED
     if whole and (until is None or run.summary.get("steps", 0) <= until):
         found = run.summary.get("values", {}).get(f"valid/{score}")
         return _judged(run, score, found, run.summary.get("steps", 0), _held(journal, run))
     known = [*journal.events(run.id)] if run.attempt else []
-    points = curve(known, score, until)
+    points = [value for _, value in curve(known, score, until)]
     steps = max((event.data["step"] for event in known if event.kind == "metrics"), default=0)
     paused = until is not None and (whole or (run.exit_code == 75 and steps >= until))
-    best = (max if rises else min)(
-        (value for _, value in points if math.isfinite(value)), default=None
-    )
+    best = (max if rises else min)(filter(math.isfinite, points), default=None)
     if paused and run.status in (Status.STOPPED, Status.SUCCEEDED):
-        end = _judged(run, score, best, min(steps, until or steps), _held(journal, run, known))
+        found = points[-1] if newest and points else best
+        end = _judged(run, score, found, min(steps, until or steps), _held(journal, run, known))
         spent = settle(known, run.ended or run.submitted, devices(run)).device_seconds
         return replace(end, starting=sum(spent.get(row, 0.0) for row in STARTS))
     reason = run.reason or str(run.status).lower()

@@ -1,5 +1,6 @@
 """Population-based training: a generation is trained as far as its rung, then the worst quarter
-make way for copies of the best, whose settings are shaken (Jaderberg et al., 2017).
+make way for copies of the best, whose settings are shaken (Jaderberg et al., 2017). A member is as
+good as its newest score: what is copied is where it stands, not where it was best.
 
     step = step(question, state, top)       # who goes on, or whose checkpoint goes on and how
 

@@ -103,11 +103,9 @@ class Question:
 
     @property
     def size(self) -> float:
-        """How many different settings there are; infinite where one is an interval."""
-        if not all(axis.listed for axis in self.axes):
-            return math.inf
+        """How many different settings there are; infinite where one need not be a whole number."""
         named = len(self.points.rows) if self.points else 1
-        return named * math.prod(len(axis.values) for axis in self.free)
+        return named * math.prod(axis.count for axis in self.free)
 
     @property
     def free(self) -> list[Axis]:
@@ -121,6 +119,8 @@ class Question:
         if self.settings.name == "grid":
             return self.size
         asked = self.settings.trials or (math.inf if self.endless or self.points else USUAL)
+        if math.isinf(asked) and not all(axis.listed for axis in self.axes):
+            return asked  # nobody waits for every number of an interval
         return min(asked, self.size)
 
     @property
@@ -228,8 +228,8 @@ def point(question: Question, number: int) -> dict[str, Any]:
     """The settings of that number in the grid; the last axis changes fastest."""
     values: dict[str, Any] = {}
     for axis in reversed(question.free):
-        number, place = divmod(number, len(axis.values))
-        values[axis.key] = axis.values[place]
+        number, place = divmod(number, int(axis.count))
+        values[axis.key] = axis.at(place)
     values |= question.points.rows[number] if question.points else {}
     return {axis.key: values[axis.key] for axis in question.axes}
 

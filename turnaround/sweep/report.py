@@ -57,7 +57,7 @@ class Report:
     wall: float  # seconds
     lines: list[Line]  # the best first
     total: float  # trials that were asked for; infinite when a window decided
-    known: int  # runs that had answered before
+    known: int  # runs of others, that had answered before or were at it
     device_seconds: dict[str, float]  # by row of the ledger
     alone: float | None  # device-seconds of every trial in full
     importance: dict[str, float]

@@ -1,4 +1,4 @@
-"""A trial's run on its way: known already, ours from before a crash, forked from a trunk, or new.
+"""A trial's run on its way: another's, ours from before a crash, forked from a trunk, or new.
 
     sender = Sender(question, steps, journal, pool, sweep)
     sender.first(trial, nth, until, state)     # Sending(run, known, begin), or the Stump it needs
@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from turnaround.journal import Journal, Run
+from turnaround.pool.places import living
 from turnaround.signature import canonical
 from turnaround.spec import Cluster, Inventory, Plan, Status
+from turnaround.sweep import outcome
 from turnaround.sweep.question import Mark, Question, paused, planned
 from turnaround.sweep.state import State, Trial
 from turnaround.sweep.trunk import LATE, shared, trunk
@@ -41,7 +43,7 @@ class Sending:
     """A run that answers for a trial."""
 
     run: Run
-    known: bool = False  # it had answered before
+    known: bool = False  # another's, which had answered or was at it: not ours to stop or pay for
     begin: int = 0  # step of the checkpoint that it was forked from
 
 
@@ -80,17 +82,18 @@ class Sender:
             return self._sent(paused(replace(whole, fork=self._source(trial, nth, state)), until))
         known = self.journal.answer(whole.signature)
         if known and known.status is Status.SUCCEEDED and self._copied(known):
-            ours = known.tags.get("sweep") == self.sweep
-            return Sending(known, not ours, begin(self.journal.plan(known.id)))
+            return self._by(known, self.journal.plan(known.id))
         step = self._parts(trial.values) if until is None else None
         if step is None:
             return self._sent(paused(whole, until))
         return self._grafted(whole, trunk(self.question, trial.values, mark, step), state)
 
-    def onward(self, run: str, until: int | None) -> Run:
-        """The run, going on to its next pause; unless it has ended for good, or goes on already."""
-        row = self.journal.run(run)
-        made = self.journal.plan(run)
+    def onward(self, run: str, until: int | None) -> Run | None:
+        """The run, going on to its next pause; unless it has ended for good, or goes on already.
+        None when somebody has removed it."""
+        if not (found := self.journal.runs("id=?", [run])):
+            return None
+        row, made = found[0], self.journal.plan(run)
         if row.status is not Status.SUCCEEDED and row.status.over:
             if made.until != until:
                 made = paused(made, until)
@@ -105,13 +108,23 @@ class Sender:
         return all(self._there(known.id, step) for step in steps if step)
 
     def _sent(self, made: Plan) -> Sending:
-        return Sending(self._submitted(made), begin=begin(made))
+        return self._by(self._submitted(made), made)
+
+    def _by(self, run: Run, made: Plan) -> Sending:
+        return Sending(run, run.tags.get("sweep") != self.sweep, begin(made))
 
     def _submitted(self, made: Plan) -> Run:
-        """Ours from before a crash, or a new one."""
+        """Ours from before a crash, which goes on if it was stopped; another's that is at it; or a
+        new one."""
         ours = "signature=? AND tags LIKE ? AND status<>'FAILED'"
         mine = self.journal.runs(ours, [made.signature, f'%"sweep": "{self.sweep}"%'], limit=1)
-        return mine[0] if mine else self.pool.submit(made, again=made.until is not None)[0]
+        if mine:
+            if mine[0].status is Status.STOPPED and not outcome.paused(self.journal, mine[0]):
+                self.pool.resume(mine[0].id)
+            return self.journal.run(mine[0].id)
+        there = self.journal.answer(made.signature)
+        again = made.until is not None or (there is not None and not answers(there))
+        return self.pool.submit(made, again=again)[0]
 
     # ── forks ──
 
@@ -141,6 +154,16 @@ class Sender:
     def _there(self, run: str, step: int) -> str | None:
         there = self.journal.folder(run) / "checkpoints" / f"step-{step:08d}"
         return f"{run}@{step}" if there.is_dir() else None
+
+
+def answers(run: Run) -> bool:
+    """It has answered, or will, and that is taken down here.
+
+    Of a process that was killed, and of another cluster, nobody would tell.
+    """
+    if run.status.over:
+        return run.status is Status.SUCCEEDED
+    return run.cluster == "pool" or (run.cluster == "inline" and living(run.owner) is not None)
 
 
 def begin(plan: Plan) -> int:

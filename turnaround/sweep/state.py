@@ -28,7 +28,7 @@ class Sent:
     run: str
     rung: int
     until: int | None  # step at which it pauses
-    known: bool  # it had answered before it was asked
+    known: bool  # another's: it had answered, or was at it, before it was asked
     begin: int = 0  # step of the checkpoint that it was forked from
 
 
@@ -54,6 +54,7 @@ class Result:
     ended: float  # seconds since the epoch
     scores: list[float | None] = field(default_factory=list)  # of each seed
     starting: float = 0.0  # of the seconds, before first steps
+    own: float = 0.0  # of the seconds, those of runs that were made for this sweep
 
 
 @dataclass
@@ -190,7 +191,8 @@ class State:
 
     def _take(self, data: dict[str, Any], when: float) -> None:
         fields = (data["score"], data["reason"], data["steps"], data["seconds"], when)
-        more = (data.get("scores", []), data.get("starting", 0.0))
+        own = data.get("own", data["seconds"])
+        more = (data.get("scores", []), data.get("starting", 0.0), own)
         result = Result(Status(data["status"]), *fields, *more)
         trial, rung = self.trials[data["number"]], data["rung"]
         self._drop(trial, rung)

@@ -196,7 +196,7 @@ class Speed:
 
 
 def _answered(trial: Trial) -> bool:
-    """Its runs ended before the sweep asked: what they took says nothing of a rung."""
+    """Its runs are another's, and mostly over: what they took says nothing of a rung."""
     return bool(trial.sent) and all(sent.known for sent in trial.sent.values())
 
 
@@ -220,7 +220,7 @@ def fits(question: Question, takes: Interval, slots: int, now: float) -> tuple[i
         waves = max(0.0, window.end - now - LEAVE) // max(each, 1e-3) if window.end else math.inf
         by_time = slots * waves / seeds
         by_devices = (window.device_seconds or math.inf) / (max(each, 1e-3) * seeds)
-        most.append(min(by_time, by_devices, question.trials, 1e9))
+        most.append(min(by_time, by_devices, question.trials, question.size, 1e9))
     return int(most[0]), int(most[1])
 
 

@@ -113,6 +113,11 @@ def _counted(question: Question, before: Question, state: State, add: int | None
 def _begun(journal: Journal, run: Run, question: Question, state: State, again: Again) -> bool:
     """Write down what is added; whether anything is left to do."""
     add, failed = again.add, again.failed
+    if add and question.settings.name == "pbt":
+        message = (
+            f"--add {add}, but {run.id} is a population, which is bred together from its start"
+        )
+        raise ConfigError(message, "a larger one is a sweep of its own: sweep.trials=N")
     if add and len(state.trials) + add > question.size:
         message = f"--add {add}, but all {question.size:,.0f} settings"
         left = question.size - len(state.trials)
