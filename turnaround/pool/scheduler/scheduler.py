@@ -220,7 +220,8 @@ class Scheduler:
 
     def _start(self) -> None:
         self._line.read()
-        self._line.keep(self._holders(), {key.rsplit("/", 1)[0] for key in self._starting})
+        starting = {key.rsplit("/", 1)[0] for key in set(self._starting)}  # before the gangs, too
+        self._line.keep(self._holders(), starting)
         if not self._line:
             return
         made = self._line.decide(self._cluster.machines())
