@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +18,9 @@ from turnaround.pool.messages import wire
 from turnaround.pool.node.gang import Placement
 from turnaround.pool.node.outcome import Outcome
 from turnaround.pool.scheduler import scheduler
-from turnaround.spec import Plan, Status, to_dict
+from turnaround.spec import Event, Layout, Plan, Status, to_dict
+
+NOW = {"op": "stop", "how": {"grace": 0}}
 
 
 @dataclass
@@ -27,6 +30,7 @@ class One:
     states: dict[str, dict[str, Any]] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
     wakes: list[Callable[[], None]] = field(default_factory=list)  # of who hears of changes
+    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # a gang, and what
     home: str = "here"
     heard: bool = True
 
@@ -44,7 +48,10 @@ class One:
         self.states[key] = {"running": True, "placement": asdict(places[0]), **common}
 
     def tell(self, key: str, request: dict[str, Any]) -> None:
-        """They hear."""
+        """They hear; who has to leave at once does."""
+        self.told.append((key, request))
+        if request == NOW:
+            self.states[key] |= {"outcome": asdict(Outcome(75)), "codes": [[0, 75, 1.0]]}
 
     def forget(self, key: str) -> None:
         """Their end is in the journal."""
@@ -54,6 +61,13 @@ class One:
         """The gang has done all."""
         self.states[key] |= {"outcome": asdict(Outcome(0)), "codes": [[0, 0, 1.0]]}
         self.wakes[-1]()
+
+    def lose(self, key: str, why: str) -> dict[str, Any]:
+        """Nobody knows of the gang any more; what was known."""
+        self.lost[key] = why
+        known = self.states.pop(key)
+        self.wakes[-1]()
+        return known
 
 
 Serve = Callable[[], scheduler.Scheduler]
@@ -83,6 +97,7 @@ def serve(tmp_path: Path, machine: One, monkeypatch: pytest.MonkeyPatch) -> Serv
 
     monkeypatch.setattr(scheduler, "Cluster", fresh)
     monkeypatch.setattr(wire, "serve", lambda *_: None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # of its sockets
     return serve
 
 
@@ -93,7 +108,11 @@ def journal(tmp_path: Path) -> Journal:
 
 def submit(server: scheduler.Scheduler, number: int = 0, **more: Any) -> str:
     """A run of that seed."""
-    plan = replace(example_plan(), seed=number, signature=f"s{number}")
+    return ask(server, replace(example_plan(), seed=number, signature=f"s{number}"), **more)
+
+
+def ask(server: scheduler.Scheduler, plan: Plan, **more: Any) -> str:
+    """A run of that plan."""
     asked = {"op": "submit", "plan": to_dict(plan), "again": False, "spans": None}
     return str(server.handle({**asked, **more})["run"])
 
@@ -154,3 +173,65 @@ def test_a_scheduler_that_is_replaced_amid_a_hundred_runs_ends_each_once(
         said = [e.data["status"] for e in journal.events(run) if e.kind == "status"]
         assert said[-1] == "SUCCEEDED"
         assert (said.count("SUCCEEDED"), journal.run(run).attempt) == (1, 1)
+
+
+def test_who_was_lost_with_its_machine_says_which(
+    serve: Serve, machine: One, journal: Journal
+) -> None:
+    run = submit(serve())
+    until(lambda: f"{run}/1" in machine.states)
+    machine.lose(f"{run}/1", "machine 10.0.0.7 was lost")
+    until(lambda: f"{run}/2" in machine.states)
+    said = [e.data["message"] for e in journal.events(run) if e.kind == "notice"]
+    assert said == ["machine 10.0.0.7 was lost; restart 1/3 from the last checkpoint"]
+
+
+def test_an_attempt_that_was_given_up_and_lives_after_all_is_ended(
+    serve: Serve, machine: One, journal: Journal
+) -> None:
+    server = serve()
+    run = submit(server)
+    until(lambda: f"{run}/1" in machine.states)
+    known = machine.lose(f"{run}/1", "machine 10.0.0.7 was lost")
+    until(lambda: f"{run}/2" in machine.states)
+    machine.states[f"{run}/1"] = known
+    machine.wakes[-1]()
+    until(lambda: f"{run}/1" not in machine.states)
+    assert machine.told == [(f"{run}/1", NOW)]
+    assert not machine.states[f"{run}/2"]["outcome"]
+
+
+def test_a_gang_of_a_run_that_was_removed_is_ended(
+    serve: Serve, machine: One, journal: Journal
+) -> None:
+    run = submit(serve())
+    until(lambda: f"{run}/1" in machine.states)
+    journal.forget(run)
+    machine.wakes[-1]()
+    until(lambda: not machine.states)
+    assert machine.told == [(f"{run}/1", NOW)]
+
+
+def test_a_run_hears_that_it_has_to_make_room_when_its_event_file_says_so(
+    serve: Serve, machine: One, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Event] = []
+
+    def append(journal: Journal, run: str, *told: Event) -> None:
+        if any(event.kind == "yields" for event in told):
+            made.extend(told)
+            if len(made) == 1:
+                raise OSError("no space left on device")
+        really(journal, run, *told)
+
+    really = Journal.append
+    monkeypatch.setattr(Journal, "append", append)
+    server = serve()
+    plan = example_plan()
+    low = replace(plan.cluster, priority=-1)
+    batch = ask(server, replace(plan, cluster=low))
+    until(lambda: f"{batch}/1" in machine.states)
+    ask(server, replace(plan, layout=Layout("ddp", 2), signature="both cores"))
+    until(lambda: machine.told)
+    assert machine.told == [(f"{batch}/1", {"op": "stop"})]
+    assert len(made) == 2

@@ -10,6 +10,7 @@ It comes to the same whether it is sent once or again: the scheduler knows the r
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -26,7 +27,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from turnaround import journal
-from turnaround.errors import LaunchError, TurnaroundError
+from turnaround.errors import JournalError, LaunchError, TurnaroundError
 from turnaround.journal import Journal, Run
 from turnaround.pool.head.boot import NAMESPACE
 from turnaround.pool.messages import wire
@@ -137,7 +138,8 @@ def _follow(places: Places, run: str, wishes: list[int]) -> Iterator[dict[str, A
         if wishes and not stopping:
             stopping = True
             reason = "stopped by its user"
-            wire.ask(places.scheduler, {"op": "stop", "run": run, "reason": reason})
+            with contextlib.suppress(JournalError):  # it is over meanwhile
+                wire.ask(places.scheduler, {"op": "stop", "run": run, "reason": reason})
         time.sleep(_BEAT)
     yield from _left(known, row)
     yield {"row": dataclasses.asdict(row)}

@@ -9,14 +9,22 @@ go on training while a head that was killed is replaced.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sqlite3
 import time
 from typing import Any
 
+from turnaround.errors import TurnaroundError
+from turnaround.journal import Run
 from turnaround.pool import machines
 from turnaround.pool.head.head import Head, reap, sweep
 from turnaround.pool.node.node import Node, become
+from turnaround.pool.node.outcome import Outcome
 from turnaround.pool.places import Places, Record, read_record
+from turnaround.pool.queue.line import Line
+from turnaround.pool.scheduler.attempt import Attempt
+from turnaround.pool.scheduler.ending import Ending, Plans
 from turnaround.spec import Event, Status
 from turnaround.tracking import start as recorders
 
@@ -55,10 +63,10 @@ class HeadNode(Node):
         nurseries = {nursery.process.pid for nursery in self.nurseries.values()}
         reap(self.head.starting | nurseries)
         if self.head.died():
+            self.head.restart()
             self._tell_runs(
                 "the Ray head died and is being restarted; running workers go on, the queue is kept"
             )
-            self.head.restart()
         elif (seconds := self.head.came_back()) is not None:
             self._tell_runs(f"the Ray head is back after {seconds:.1f} s; nothing was lost")
         self._record()
@@ -92,23 +100,45 @@ class HeadNode(Node):
         log.warning(message)
         for run in self.journal.queue():
             event = Event("notice", {"message": message}, time.time(), run.attempt)
-            self.journal.append(run.id, event)
+            with contextlib.suppress(OSError):  # one that cannot hear it is no matter of the others
+                self.journal.append(run.id, event)
 
     # ── leaving ──
 
     def leave(self) -> None:
         """Running workers save and leave; their runs wait in the queue for the next pool."""
         self.head.kill()  # first: its scheduler would take gangs that leave for gangs that stop
-        for gang in self.end_gangs():
-            run = self.journal.run(gang.run)
-            if not run.status.over:
-                self.journal.mark(
-                    run.id, Status.QUEUED, "the pool went down; goes on with the next one"
-                )
+        self.end_gangs()
+        self._settle()
         recorders.stop(self.places.home)
         machines.forget(self.places)
         self.places.scheduler.unlink(missing_ok=True)
         super().leave()
+
+    def _settle(self) -> None:
+        """What the scheduler would have done, also with gangs that ended while it was killed."""
+        ending = Ending(self.journal, Line(self.journal), Plans(self.journal))
+        for run in self.journal.active():
+            try:
+                if outcome := self._outcome(run):
+                    ending.settle(run, outcome)
+                else:
+                    why = "the pool went down; goes on with the next one"
+                    self.journal.mark(run.id, Status.QUEUED, why, attempt=run.attempt)
+            except (TurnaroundError, OSError, sqlite3.Error) as error:
+                log.warning("%s stays as it is: %s", run.id, error)
+
+    def _outcome(self, run: Run) -> Outcome | None:
+        """The end that it came to by itself, or by its user; none: it goes on."""
+        gang = self.gangs.get(f"{run.id}/{run.attempt}")
+        if gang is None:  # not begun, or on machines that leave with their pool
+            return None
+        plan = self.journal.plan(run.id)
+        attempt = Attempt(plan.devices, plan.vital, {"here": gang.state()})
+        outcome = attempt.outcome()
+        if outcome is None or outcome.exit_code == 0 or run.stopping:
+            return outcome
+        return None if outcome.lost or attempt.stopping else outcome
 
 
 def start(places: Places, record: Record) -> HeadNode:

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 OnExit = Callable[[int], None]
+_LAST = 1.0  # seconds in which the last words of a worker that is over have been read
 
 
 class Lodger:
@@ -32,6 +33,7 @@ class Lodger:
         self.pid = 0
         self._settled = settled
         self._line, self._theirs = socket.socketpair()
+        self._sending = threading.Lock()  # held until it is known whose run it has
         self._run: OnExit | None = on_exit
         self._listener = threading.Thread(target=self._listen, name="lodger", daemon=True)
         self._listener.start()
@@ -47,16 +49,21 @@ class Lodger:
         self._theirs.close()
 
     def send(self, request: dict[str, Any], fds: list[int], on_exit: OnExit) -> None:
-        """Another run; OSError when it has left."""
-        self._run = on_exit
+        """Another run; OSError when it has left, and then somebody else carries that out."""
         text = json.dumps({"fork": request}).encode() + b"\n"
-        sent = socket.send_fds(self._line, [text], fds)
-        self._line.sendall(text[sent:])
+        with self._sending:
+            sent = socket.send_fds(self._line, [text], fds)
+            self._line.sendall(text[sent:])
+            self._run = on_exit
 
     def ended(self, code: int) -> None:
         """Its process is over: after its last word, or in the middle of a run."""
+        self._listener.join(_LAST)
+        with contextlib.suppress(OSError):  # a child that it has left may hold its end open
+            self._line.shutdown(socket.SHUT_RDWR)
         self._listener.join()
-        self._line.close()
+        with self._sending:
+            self._line.close()
         self._done(code if code < 0 else -signal.SIGKILL)
 
     def _listen(self) -> None:
@@ -68,6 +75,7 @@ class Lodger:
                     self._settled(self)
 
     def _done(self, code: int) -> None:
-        run, self._run = self._run, None
+        with self._sending:
+            run, self._run = self._run, None
         if run is not None:
             run(code)

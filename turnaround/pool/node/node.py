@@ -198,15 +198,14 @@ class Node:
         for path in (self.places.node, self.places.record):
             path.unlink(missing_ok=True)
 
-    def end_gangs(self) -> list[Gang]:
-        """Those that were running."""
+    def end_gangs(self) -> None:
+        """Those that are running save and leave, or have had the time to."""
         gangs = [gang for gang in self.gangs.values() if gang.outcome is None]
         for gang in gangs:
             gang.stop()
         deadline = time.monotonic() + _DOWN_GRACE
         while any(gang.outcome is None for gang in gangs) and time.monotonic() < deadline:
             time.sleep(0.05)
-        return gangs
 
 
 def _cores(record: Record) -> set[int]:

@@ -85,6 +85,8 @@ class Line:
             self._queue.release(id)
         for id, places in held.items():
             known = self._queue.holders.get(id)
+            if known and id in starting:  # its machines answer one after another
+                continue
             if known is None or _by_machine(known.places) != _by_machine(places):
                 run = self._journal.run(id)
                 self._queue.hold(id, self._holder(run, places, run.started or time.time()))

@@ -133,10 +133,10 @@ class Ending:
         return found
 
 
-def unplaced(failed: TurnaroundError | None) -> Outcome:
-    """The end of an attempt of which no machine knows anything."""
+def unplaced(failed: TurnaroundError | None, gone: str | None = None) -> Outcome:
+    """The end of an attempt of which no machine knows anything; `gone` says why, if it is known."""
     if failed is None:
-        return Outcome(LOST, True, "the machine's daemon was restarted")
+        return Outcome(LOST, True, gone or "the machine's daemon was restarted")
     if failed.exit_code == LaunchError.exit_code:
         return Outcome(LOST, True, failed.message)
     return Outcome(failed.exit_code, message=str(failed))

@@ -170,17 +170,20 @@ class Scheduler:
     def _settle(self) -> None:
         starting = set(self._starting)  # before the gangs: whoever leaves it is among them
         gangs = self._cluster.gangs()
-        for run in self._journal.active():
-            key = f"{run.id}/{run.attempt}"
+        active = {f"{run.id}/{run.attempt}": run for run in self._journal.active()}
+        for key, run in active.items():
             if key not in starting:
                 with _spared(run.id):
                     self._settle_one(run, key, gangs.get(key, {}))
+        for key in gangs.keys() - active.keys() - starting:
+            with _spared(key):
+                self._end(key, gangs[key])
         self._forget()
 
     def _settle_one(self, run: Run, key: str, parts: dict[str, dict[str, Any]]) -> None:
         failed = self._failed.get(key)
         if not parts:
-            self._ending.settle(run, unplaced(failed))
+            self._ending.settle(run, unplaced(failed, self._cluster.lost.get(key)))
             return
         plan = self._plans[run.id]
         attempt = Attempt(plan.devices, plan.vital, parts)
@@ -199,6 +202,11 @@ class Scheduler:
             self._journal.mark(run.id, Status.RUNNING, attempt=run.attempt, started=started)
         elif attempt.silent and not run.stopping:
             self._doctor.look(key, attempt)
+
+    def _end(self, key: str, parts: dict[str, dict[str, Any]]) -> None:
+        """An attempt that was given up lives after all: the run's folder is the next one's."""
+        if not all(part["outcome"] for part in parts.values()):
+            self._cluster.tell(key, {"op": "stop", "how": {"grace": 0}})
 
     def _forget(self) -> None:
         """Let the machines drop gangs whose end is in the journal."""
@@ -220,7 +228,8 @@ class Scheduler:
 
     def _start(self) -> None:
         self._line.read()
-        self._line.keep(self._holders(), {key.rsplit("/", 1)[0] for key in self._starting})
+        starting = {key.rsplit("/", 1)[0] for key in set(self._starting)}  # before the gangs, too
+        self._line.keep(self._holders(), starting)
         if not self._line:
             return
         made = self._line.decide(self._cluster.machines())
@@ -228,7 +237,8 @@ class Scheduler:
             with _spared(run):
                 self._begin(self._journal.run(run), places)
         for run, first in made.yields.items():
-            self._make_room(self._journal.run(run), first)
+            with _spared(run):
+                self._make_room(self._journal.run(run), first)
 
     def _part(self) -> None:
         """Runs that slow each other down more than turns would: the last to come goes on alone."""
@@ -246,10 +256,10 @@ class Scheduler:
         """It saves, stops and waits again; its event file says so, if we should be restarted."""
         key = f"{run.id}/{run.attempt}"
         if key not in self._starting and not run.status.over:  # else the next decision is soon
-            self._cluster.tell(key, {"op": "stop"})
             told = {"to": first} | ({"alone": True} if alone else {})
             event = Event("yields", told, time.time(), run.attempt)
-            self._journal.append(run.id, event)
+            self._journal.append(run.id, event)  # first: who stops without it stops for good
+            self._cluster.tell(key, {"op": "stop"})
             self._line.yields(run.id)
 
     def _holders(self) -> dict[str, list[Placement]]:
