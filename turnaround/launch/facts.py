@@ -13,6 +13,7 @@ from turnaround.config import Config
 from turnaround.errors import ConfigError, JournalError
 from turnaround.journal import Journal, home
 from turnaround.plan import Facts
+from turnaround.pool.machines import visible_gpus
 from turnaround.spec import Data, Inventory, Place
 
 # What of the shell's environment a worker gets: how libraries behave, and where their caches are.
@@ -93,8 +94,5 @@ def _quota(root: Path) -> float:
 def _gpus() -> int:
     """NVIDIA devices that have a file here, less those that CUDA_VISIBLE_DEVICES hides."""
     present = len(list(Path("/dev").glob("nvidia[0-9]*")))  # nvidia-smi would cost 50 ms and more
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return present
-    named = [device.strip() for device in visible.split(",")]
-    return min(present, len([device for device in named if device not in ("", "-1")]))
+    visible = visible_gpus()
+    return present if visible is None else min(present, len(visible))

@@ -29,7 +29,7 @@ from turnaround.pool import machines
 from turnaround.pool.head.head import sweep
 from turnaround.pool.machines import Machine
 from turnaround.pool.messages import wire
-from turnaround.pool.places import LOCAL, Places, Record, alive, read_record
+from turnaround.pool.places import LOCAL, Places, Record, read_record
 from turnaround.spec import PROTOCOL, Assignment, Cluster, Inventory, Plan, to_dict
 from turnaround.tracking import start as recorders
 
@@ -145,7 +145,7 @@ class Pool:
             record = self.record()
             if record:
                 self._end(record, say)
-            elif self.places.record.exists():  # it died without leaving
+            if self.places.record.exists():  # it died without leaving
                 sweep(self.places)
                 self.places.record.unlink()
             recorders.stop(self.places.home)  # inline runs leave theirs for half a minute
@@ -198,10 +198,13 @@ class Pool:
     def _end(self, record: Record, say: Say) -> None:
         if running := [run.id for run in self.journal.queue() if run.status == "RUNNING"]:
             say(f"saving {', '.join(running)}: they go on with the next pool")
-        with contextlib.suppress(OSError):
+        try:
             wire.ask(self.places.node, {"op": "down"}, timeout=5)
+        except OSError:  # nobody hears us there; the signal says the same
+            with contextlib.suppress(psutil.Error):
+                psutil.Process(record.pid).terminate()
         deadline = time.monotonic() + _LEAVE
-        while alive(record.pid, record.created):
+        while record.alive:
             if time.monotonic() > deadline:
                 with contextlib.suppress(psutil.Error):
                     psutil.Process(record.pid).kill()

@@ -10,6 +10,7 @@ The scheduler writes down who is there; a command line reads that and need not a
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -38,6 +39,14 @@ class Machine:
         """It has the labels, and the kind of device, that are asked for."""
         kind = asked.kind is None or asked.kind.lower() == self.kind.lower()
         return kind and all(self.labels.get(name) == value for name, value in asked.labels.items())
+
+
+def visible_gpus() -> list[str] | None:
+    """What CUDA_VISIBLE_DEVICES names: indices, UUIDs or parts of a GPU; none: it hides nothing."""
+    said = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if said is None:
+        return None
+    return [name for each in said.split(",") if (name := each.strip()) not in ("", "-1")]
 
 
 def told(node: dict[str, Any]) -> Machine:

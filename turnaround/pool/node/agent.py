@@ -18,14 +18,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from turnaround import journal
 from turnaround.errors import DataError, LaunchError
 from turnaround.pool.messages import wire
-from turnaround.pool.places import Places, alive, read_record
+from turnaround.pool.places import Places, read_record
 from turnaround.snapshot import fingerprint, parcel
 from turnaround.spec import Data
 
 _COME_UP = 30.0  # seconds; 1 on a quiet machine
+_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 class Agent:
@@ -92,7 +95,7 @@ class Envoy(Agent):
 
     def _start(self) -> None:
         record = read_record(self.places)
-        if record and alive(record.pid, record.created) and self.places.node.exists():
+        if record and record.alive and self.places.node.exists():
             return
         words = [sys.executable, "-P", "-m", "turnaround.pool.node.node"]
         words += ["--home", str(self.places.home), "--address", self._address]
@@ -103,7 +106,7 @@ class Envoy(Agent):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ray ends an actor's process group with the actor
-                env={k: v for k, v in os.environ.items() if not k.startswith("RAY_")},
+                env=_environ(),
                 cwd="/",
             )
         deadline = time.monotonic() + _COME_UP
@@ -112,3 +115,14 @@ class Envoy(Agent):
                 said = f"{self.places.logs}/node.log on {self._address} says why"
                 raise LaunchError("the machine's daemon did not come up", said)
             time.sleep(0.02)
+
+
+def _environ() -> dict[str, str]:
+    """What a daemon gets of our environment, with the GPUs that `ray start` was given.
+
+    From an actor that asks for none Ray 2.52 hides them all, 2.60 none; the raylet, which started
+    this process, has their names in either case.
+    """
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_") and k != _GPUS}
+    given = psutil.Process(os.getppid()).environ().get(_GPUS)
+    return kept if given is None else {**kept, _GPUS: given}

@@ -27,6 +27,7 @@ import psutil
 
 from turnaround.errors import TurnaroundError
 from turnaround.journal import Journal
+from turnaround.pool.machines import visible_gpus
 from turnaround.pool.messages.ear import pump
 from turnaround.pool.node.cores import Cores
 from turnaround.pool.node.hang import Silence
@@ -224,6 +225,10 @@ class Gang:
                     self._pids[rank] = pid
                 finally:
                     os.close(theirs)
+        except (TurnaroundError, OSError):
+            for end in reading:
+                os.close(end)
+            raise
         finally:
             os.close(log)
             if self._listener:
@@ -254,7 +259,7 @@ class Gang:
             **kept,
             **_interfaces(self._meeting.address, store),
             **plan.place.environ,
-            "CUDA_VISIBLE_DEVICES": str(gpus[local]) if gpus else "",
+            "CUDA_VISIBLE_DEVICES": _gpu(gpus[local]) if gpus else "",
             "OMP_NUM_THREADS": str(assignment.threads),
             "PYTHONUNBUFFERED": "1",
         }
@@ -311,6 +316,12 @@ class Gang:
                 if rank not in self._codes:
                     with contextlib.suppress(ProcessLookupError):  # its exit code is on the way
                         os.kill(pid, number)
+
+
+def _gpu(index: int) -> str:
+    """The name of one of the GPUs that this daemon may use: others on this machine are not ours."""
+    names = visible_gpus()
+    return names[index] if names else str(index)
 
 
 def _kind(request: dict[str, Any], plan: Plan) -> str:

@@ -6,13 +6,15 @@ A forked worker makes its first step 0.1 s later; a new interpreter would need 2
 imports. One thread, no CUDA, no user code: a child starts from a clean copy every time. Over the
 socket, one JSON line each:
 
-    daemon → {"fork": {...}} with descriptors (log, events[, rendezvous])   → {"forked": pid}
+    daemon → {"fork": {...}} with descriptors (log, events[, rendezvous])
+             → {"forked": pid}, {"refused": why}
     spawn  → {"ready": protocol}, {"complete": modules}
              {"exited": pid, "status": n}                             (n < 0: killed by signal -n)
 
 It can fork as soon as it has what every first step needs, and imports the rest while it has nothing
 to do: a cold start does not wait for what one layout or one recipe needs.
-When the daemon goes away the socket closes, this process ends, and its children with it.
+When the daemon goes away the socket closes, this process ends, and its children with it. What a
+worker has started, loaders of data for one, ends with the worker, but for sessions of their own.
 """
 
 from __future__ import annotations
@@ -119,14 +121,23 @@ def _serve(line: socket.socket) -> bool:
     request, fds = _heard(line)
     if request is None:
         return False
-    pid = os.fork()
+    told = _fork(line, request, fds)
+    for fd in fds:
+        os.close(fd)
+    _say(line, told)
+    return True
+
+
+def _fork(line: socket.socket, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+    """What the daemon is told: the worker's pid, or why there is none."""
+    try:
+        pid = os.fork()
+    except OSError as error:  # no process or no memory is left: the workers that are there go on
+        return {"refused": str(error)}
     if pid == 0:
         line.close()
         _child(request, fds)
-    for fd in fds:
-        os.close(fd)
-    _say(line, {"forked": pid})
-    return True
+    return {"forked": pid}
 
 
 def _heard(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
@@ -138,13 +149,16 @@ def _heard(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
 
 
 def _reap(line: socket.socket) -> None:
+    """Take the exit codes of workers, and end what each has left of its group."""
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status = os.waitpid(-1, os.WNOHANG)  # waitid could look first, but not on macOS
         except ChildProcessError:
             return
         if pid == 0:
             return
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left of it
+            os.killpg(pid, signal.SIGKILL)
         _say(line, {"exited": pid, "status": os.waitstatus_to_exitcode(status)})
 
 
