@@ -144,6 +144,32 @@ def test_a_journal_that_somebody_holds_says_so_and_changes_nothing(
     assert [event.data["status"] for event in journal.events("a")] == ["QUEUED"]
 
 
+def test_a_journal_that_two_make_at_once_is_made(tmp_path: Path) -> None:
+    """Whoever holds it while the other turns to a write-ahead log is waited for."""
+    path = tmp_path / "journal.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE held (name)")
+        threading.Timer(0.3, lambda: other.execute("COMMIT")).start()
+        submitted = Journal(tmp_path).submit(example_plan(), "a")
+    assert Journal(tmp_path).runs() == [submitted]
+
+
+def test_a_damaged_journal_is_named_with_what_to_do(journal: Journal) -> None:
+    for number in range(20):
+        journal.submit(example_plan(), f"run-{number}")
+    del journal._database
+    content = bytearray(journal.path.read_bytes())
+    content[8 * 4096 :] = bytes(len(content) - 8 * 4096)
+    journal.path.write_bytes(content)
+    for act in (
+        lambda: Journal(journal.root).runs(),
+        lambda: Journal(journal.root).submit(example_plan(), "b"),
+    ):
+        with pytest.raises(JournalError, match=r"is malformed\n  → move journal.db\* away"):
+            act()
+
+
 def test_an_end_that_was_written_before_its_writer_was_killed_is_written_once(
     journal: Journal,
 ) -> None:
