@@ -18,7 +18,7 @@ from tests.examples import example_plan
 from turnaround.cost import asked, cost
 from turnaround.errors import JournalError
 from turnaround.journal import EventFile, Journal, database, new_id, read_events
-from turnaround.spec import Cluster, Event, Status, to_json
+from turnaround.spec import Cluster, Event, Status, Tracking, to_json
 
 
 @pytest.fixture
@@ -186,6 +186,24 @@ def test_a_run_whose_folder_is_gone_comes_to_its_end(journal: Journal) -> None:
     shutil.rmtree(journal.folder("a"))
     journal.mark("a", Status.FAILED)
     assert journal.run("a").status is Status.FAILED
+
+
+def test_what_goes_on_again_is_not_taken_for_recorded(journal: Journal) -> None:
+    plan = replace(example_plan(), tracking=Tracking(uri="sqlite:////mlflow.db"))
+    told = Event("recorded", {"files": 0.1}, time.time(), 1)
+    journal.submit(plan, "a")
+    journal.mark("a", Status.STOPPED, attempt=1)
+    seen = journal.run("a")
+    journal.update("a", ended=None)  # as a resume begins
+    journal.record(seen, told)
+    journal.mark("a", Status.RUNNING, attempt=2)
+    journal.mark("a", Status.STOPPED, attempt=2)
+    journal.record(seen, told)
+    assert not journal.run("a").recorded
+    assert not [*journal.events("a", kinds=["recorded"])]
+    journal.record(journal.run("a"), told)
+    assert journal.run("a").recorded
+    assert [*journal.events("a", kinds=["recorded"])] == [told]
 
 
 def test_many_writers_lose_nothing(journal: Journal) -> None:

@@ -96,6 +96,15 @@ class Journal(Index):
             with suppress(FileNotFoundError):  # somebody has removed the folder
                 self.append(run, *told)
 
+    def record(self, run: Run, *told: Event) -> None:
+        """Note that MLflow has all of the run, unless it goes on since this was read."""
+        same = "id=? AND status=? AND attempt=? AND ended IS ?"
+        values = [run.id, run.status, run.attempt, run.ended]
+        with self._database.write() as db:
+            if db.execute(f"UPDATE runs SET recorded=1 WHERE {same}", values).rowcount:
+                with suppress(FileNotFoundError):
+                    self.append(run.id, *told)
+
     def forget(self, run: str) -> None:
         """Remove the run's row and folder; `gc` finds by its name what a crash leaves of it."""
         gone = self.folder(run).with_name(f".gone-{run}")
