@@ -17,7 +17,7 @@ import pytest
 from tests.examples import example_plan
 from turnaround.cost import asked, cost
 from turnaround.errors import JournalError
-from turnaround.journal import EventFile, Journal, database, new_id, read_events
+from turnaround.journal import EventFile, Journal, database, new_id, read_events, row
 from turnaround.spec import Cluster, Event, Status, Tracking, to_json
 
 
@@ -237,6 +237,19 @@ def test_reading_an_empty_home_makes_nothing(tmp_path: Path) -> None:
 
 def test_ids_can_be_read_aloud() -> None:
     assert not set(new_id("x").removeprefix("x-")) & set("01loi")
+
+
+def test_an_id_that_is_taken_is_drawn_again(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = iter("aaaaa" + "aaaaabbbbb" + "aaaaabbbbbccccc")
+    monkeypatch.setattr(row.secrets, "choice", lambda _: next(letters))
+    for run in ("reverse-aaaaa", "reverse-bbbbb", "reverse-ccccc"):
+        assert journal.submit(example_plan(), journal.new_id("reverse")).id == run
+        shutil.rmtree(journal.folder("reverse-aaaaa"), ignore_errors=True)  # its row is left
+    monkeypatch.setattr(row.secrets, "choice", lambda _: "a")
+    with pytest.raises(JournalError, match="no free id for a run of reverse"):
+        journal.new_id("reverse")
 
 
 def test_what_a_run_cost_is_remembered_and_follows_from_its_folder(journal: Journal) -> None:

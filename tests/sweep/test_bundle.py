@@ -15,7 +15,7 @@ from tests.engine.fused.trials import blobs
 from tests.engine.trials import PROJECT
 from turnaround import fusion
 from turnaround.errors import JournalError
-from turnaround.journal import Journal, Run, new_id
+from turnaround.journal import Journal, Run, new_id, row
 from turnaround.launch.pool import Pool
 from turnaround.signature import signature
 from turnaround.spec import Assignment, Plan, Status
@@ -89,6 +89,14 @@ def test_trials_of_one_shape_become_one_run_and_end_as_ordinary_ones(stand: Stan
         steps = [e.data["step"] for e in stand.journal.events(run) if e.kind == "metrics"]
         assert max(steps) == 50
     assert stand.journal.history("blobs") == []
+
+
+def test_a_trial_whose_id_is_taken_gets_another(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = iter("aaaaa" + "aaaaabbbbb")
+    monkeypatch.setattr(row.secrets, "choice", lambda _: next(letters))
+    assert submitted(bundles(stand), trials(2)) == ["blobs-aaaaa", "blobs-bbbbb"]
 
 
 def test_each_device_that_is_free_gets_its_share(stand: Stand) -> None:

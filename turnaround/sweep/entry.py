@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import psutil
 
-from turnaround.journal import Journal, Run, new_id
+from turnaround.journal import Journal, Run
 from turnaround.plan import science
 from turnaround.signature import signature
 from turnaround.spec import Plan, to_dict
@@ -23,7 +23,7 @@ KIND = {"kind": "sweep"}  # the tag by which a sweep is known among runs
 
 def enter(question: Question, journal: Journal, words: dict[str, object] | None = None) -> Run:
     """The sweep in the journal; until its driver is up this process answers for it."""
-    sweep = new_id("sweep")
+    sweep = journal.new_id("sweep")
     made = _plan(question, sweep)
     me = f"{os.getpid()}:{psutil.Process().create_time()}"
     row = journal.submit(made, sweep, owner=me, spans=words)
