@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -464,6 +465,49 @@ def test_a_changed_file_is_composed_anew(project: Path, tmp_path: Path) -> None:
     assert config.compose(["recipe=tiny", "optim=mine"], project, cache).optim.lr == 0.5
     file.write_text("lr: 0.25")
     assert config.compose(["recipe=tiny", "optim=mine"], project, cache).optim.lr == 0.25
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        ("_base", "optim/_base.yaml"),
+        ("/_own/b@_here_", "_own/b.yaml"),
+        ("a/b@_here_", "optim/a/b.yaml"),
+    ],
+)
+def test_a_file_that_another_pulls_in_is_read_anew_and_what_it_refers_to_is_composed(
+    project: Path, tmp_path: Path, entry: str, name: str
+) -> None:
+    cache, words = tmp_path / "cache", ["recipe=tiny", "optim=big"]
+    write(project, "optim/big.yaml", f"defaults: [{entry}]")
+    file = write(project, name, "lr: 0.5")
+    assert config.compose(words, project, cache).optim.lr == 0.5
+    before = file.stat()
+    file.write_text("lr: 0.7")  # of the same size, and at the same moment as far as its time tells
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert config.compose(words, project, cache).optim.lr == 0.7
+    file.write_text("lr: 0.5\neps: ${optim.lr}")
+    assert config.compose([*words, "optim.lr=0.25"], project, cache).optim.eps == 0.25
+
+
+def test_a_folder_of_conf_may_be_a_link(project: Path, tmp_path: Path) -> None:
+    cache, words = tmp_path / "cache", ["recipe=tiny", "optim=big"]
+    write(project, "optim/big.yaml", "defaults: [a/b@_here_]")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.yaml").write_text("lr: 0.5")
+    (project / "conf" / "optim" / "a").symlink_to(tmp_path / "elsewhere")
+    assert config.compose(words, project, cache).optim.lr == 0.5
+    (tmp_path / "elsewhere" / "b.yaml").write_text("lr: 0.7")
+    assert config.compose(words, project, cache).optim.lr == 0.7
+
+
+def test_files_that_nobody_asks_for_may_be_broken(project: Path, tmp_path: Path) -> None:
+    write(project, "optim/old.yaml", "").write_bytes("# é\nlr: 1".encode("latin-1"))
+    (project / "conf" / "optim" / "gone.yaml").symlink_to(tmp_path / "nowhere.yaml")
+    words = ["recipe=tiny", "optim.lr=0.5"]
+    assert config.compose(words, project, tmp_path / "cache").optim.lr == 0.5
+    assert "optim.lr=-1 does not fit" in refusal(project, "recipe=tiny", "optim.lr=-1")
+    assert "gone" not in config.places.options(project, "optim")
 
 
 def test_another_number_is_no_other_composition(

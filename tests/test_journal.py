@@ -17,8 +17,8 @@ import pytest
 from tests.examples import example_plan
 from turnaround.cost import asked, cost
 from turnaround.errors import JournalError
-from turnaround.journal import EventFile, Journal, database, new_id, read_events
-from turnaround.spec import Cluster, Event, Status, to_json
+from turnaround.journal import EventFile, Journal, database, new_id, read_events, row
+from turnaround.spec import Cluster, Event, Status, Tracking, to_json
 
 
 @pytest.fixture
@@ -144,6 +144,32 @@ def test_a_journal_that_somebody_holds_says_so_and_changes_nothing(
     assert [event.data["status"] for event in journal.events("a")] == ["QUEUED"]
 
 
+def test_a_journal_that_two_make_at_once_is_made(tmp_path: Path) -> None:
+    """Whoever holds it while the other turns to a write-ahead log is waited for."""
+    path = tmp_path / "journal.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE held (name)")
+        threading.Timer(0.3, lambda: other.execute("COMMIT")).start()
+        submitted = Journal(tmp_path).submit(example_plan(), "a")
+    assert Journal(tmp_path).runs() == [submitted]
+
+
+def test_a_damaged_journal_is_named_with_what_to_do(journal: Journal) -> None:
+    for number in range(20):
+        journal.submit(example_plan(), f"run-{number}")
+    del journal._database
+    content = bytearray(journal.path.read_bytes())
+    content[8 * 4096 :] = bytes(len(content) - 8 * 4096)
+    journal.path.write_bytes(content)
+    for act in (
+        lambda: Journal(journal.root).runs(),
+        lambda: Journal(journal.root).submit(example_plan(), "b"),
+    ):
+        with pytest.raises(JournalError, match=r"is malformed\n  → move journal.db\* away"):
+            act()
+
+
 def test_an_end_that_was_written_before_its_writer_was_killed_is_written_once(
     journal: Journal,
 ) -> None:
@@ -160,6 +186,24 @@ def test_a_run_whose_folder_is_gone_comes_to_its_end(journal: Journal) -> None:
     shutil.rmtree(journal.folder("a"))
     journal.mark("a", Status.FAILED)
     assert journal.run("a").status is Status.FAILED
+
+
+def test_what_goes_on_again_is_not_taken_for_recorded(journal: Journal) -> None:
+    plan = replace(example_plan(), tracking=Tracking(uri="sqlite:////mlflow.db"))
+    told = Event("recorded", {"files": 0.1}, time.time(), 1)
+    journal.submit(plan, "a")
+    journal.mark("a", Status.STOPPED, attempt=1)
+    seen = journal.run("a")
+    journal.update("a", ended=None)  # as a resume begins
+    journal.record(seen, told)
+    journal.mark("a", Status.RUNNING, attempt=2)
+    journal.mark("a", Status.STOPPED, attempt=2)
+    journal.record(seen, told)
+    assert not journal.run("a").recorded
+    assert not [*journal.events("a", kinds=["recorded"])]
+    journal.record(journal.run("a"), told)
+    assert journal.run("a").recorded
+    assert [*journal.events("a", kinds=["recorded"])] == [told]
 
 
 def test_many_writers_lose_nothing(journal: Journal) -> None:
@@ -193,6 +237,19 @@ def test_reading_an_empty_home_makes_nothing(tmp_path: Path) -> None:
 
 def test_ids_can_be_read_aloud() -> None:
     assert not set(new_id("x").removeprefix("x-")) & set("01loi")
+
+
+def test_an_id_that_is_taken_is_drawn_again(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = iter("aaaaa" + "aaaaabbbbb" + "aaaaabbbbbccccc")
+    monkeypatch.setattr(row.secrets, "choice", lambda _: next(letters))
+    for run in ("reverse-aaaaa", "reverse-bbbbb", "reverse-ccccc"):
+        assert journal.submit(example_plan(), journal.new_id("reverse")).id == run
+        shutil.rmtree(journal.folder("reverse-aaaaa"), ignore_errors=True)  # its row is left
+    monkeypatch.setattr(row.secrets, "choice", lambda _: "a")
+    with pytest.raises(JournalError, match="no free id for a run of reverse"):
+        journal.new_id("reverse")
 
 
 def test_what_a_run_cost_is_remembered_and_follows_from_its_folder(journal: Journal) -> None:

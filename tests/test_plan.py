@@ -226,6 +226,13 @@ def test_a_plan_refuses_to_write_a_password_down() -> None:
     assert message.startswith("tracking.uri holds a password")
 
 
+def test_a_plan_refuses_a_store_without_an_address() -> None:
+    assert refusal(tracking=Tracking(uri="http://[bad:5000")) == (
+        "tracking.uri is not an address: Invalid IPv6 URL"
+        "\n  → as in http://localhost:5000 or sqlite:///mlflow.db"
+    )
+
+
 # ── the optimizer ──
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -65,6 +66,20 @@ def test_a_run_starts_from_what_another_has_learnt(ask, tmp_path, monkeypatch, j
     assert second.summary["values"]["valid/loss"] <= first.summary["values"]["valid/loss"] * 2
     assert f"{second.id} answered this" in ask(*again).out  # the same question, asked by a name
     assert "init_from=none: run none is not in the journal" in ask(*words, "init_from=none").err
+
+
+def test_a_run_that_is_resumed_is_shown_whoever_had_the_same_process_id(
+    ask, tmp_path, monkeypatch, journal
+) -> None:
+    monkeypatch.chdir(make_project(tmp_path / "project"))
+    ask("run", *WORDS, "cluster=inline")
+    (mine,) = journal.runs()
+    journal.update(mine.id, status=Status.STOPPED, exit_code=75)
+    other = f"{os.getpid()}:12345.0"  # in another container
+    journal.submit(journal.plan(mine.id), "steady-other", owner=other)
+    said = ask("resume", mine.id, "--json")
+    assert (said.code, json.loads(said.out)["id"]) == (0, mine.id)
+    assert said.err.startswith(f"{mine.id} RUNNING (attempt 2)\n")
 
 
 def test_nobody_can_be_left_to_carry_it_out(ask, tmp_path, monkeypatch, journal) -> None:

@@ -46,6 +46,24 @@ def test_an_inline_run_whose_process_lives_is_left_alone(journal, inline, sleepe
     assert settle(journal, inline(owner)).status is Status.RUNNING
 
 
+def test_an_inline_run_that_ends_while_it_is_looked_at_keeps_its_end(journal, inline) -> None:
+    seen = inline(DEAD)
+    journal.mark(RUN, Status.SUCCEEDED, attempt=1, exit_code=0)
+    ended = journal.run(RUN)
+    assert settle(journal, seen) == ended == journal.run(RUN)
+    assert ended.status is Status.SUCCEEDED
+
+
+def test_an_inline_run_that_somebody_resumes_while_it_is_looked_at_goes_on(
+    journal, inline, sleeper
+) -> None:
+    seen = inline(DEAD)
+    owner = f"{sleeper.pid}:{psutil.Process(sleeper.pid).create_time()}"
+    journal.update(RUN, owner=owner)
+    journal.mark(RUN, Status.RUNNING, attempt=2)
+    assert settle(journal, seen).status is Status.RUNNING
+
+
 def test_stopping_an_inline_run_tells_its_owner(journal, inline, sleeper) -> None:
     run = inline(f"{sleeper.pid}:{birth(sleeper.pid)}")
     assert isinstance(steer(journal, run), InlineSteer)

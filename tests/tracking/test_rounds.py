@@ -6,6 +6,7 @@ import math
 import socket
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as Found
 from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
 
 from tests.workshop import Workshop
+from turnaround.journal.row import COLUMNS
 from turnaround.spec import Layout, Optim, Recipe, Status, Tracking
 from turnaround.tracking import rounds as rounds_module
 from turnaround.tracking.follower import Follower, Progress
@@ -460,6 +463,43 @@ def test_a_project_may_lie_in_a_folder_with_spaces_and_accents(
     finish(Rounds(strange.home, strange.uri))
     assert losses(strange) == list(range(1, 6))
     assert list(strange.project.glob("mlartifacts/seq2seq/*/artifacts/samples.json"))
+
+
+def test_a_run_is_made_once_where_the_servers_reply_is_lost(
+    workshop: Workshop, rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.submit("seq2seq-33333")
+    rounds.go()  # its experiment is known now
+    make = MlflowClient.create_run
+
+    def lost(self: MlflowClient, *words: Any, **named: Any) -> Found:
+        make(self, *words, **named)
+        raise MlflowException("API request failed: timed out")
+
+    workshop.submit(RUN)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_run", lost)
+        rounds.go()
+    workshop.end(RUN)
+    workshop.end("seq2seq-33333")
+    finish(rounds)
+    client = MlflowClient(workshop.uri)
+    names = [run.info.run_name for run in client.search_runs(["1"], run_view_type=ViewType.ALL)]
+    assert sorted(names) == [RUN, "seq2seq-33333"]
+
+
+def test_a_sweep_is_there_before_its_trials_however_many_wait(workshop: Workshop) -> None:
+    workshop.submit("sweep-abcde", workshop.plan(tags={"kind": "sweep"}))
+    workshop.submit(RUN, workshop.plan(tags={"sweep": "sweep-abcde"}))
+    columns = ",".join(COLUMNS)
+    newer = columns.replace("id", "n", 1).replace("submitted", "submitted + n")
+    counted = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n<1200)"
+    with closing(sqlite3.connect(workshop.journal.path)) as db, db:
+        copied = f"{counted} SELECT {newer} FROM runs, c WHERE id='{RUN}'"
+        db.execute(f"INSERT INTO runs ({columns}) {copied}")
+    waiting = [run.id for run in left(workshop.journal, workshop.uri)]
+    assert waiting[0] == "sweep-abcde"
+    assert len(waiting) > 1000
 
 
 def test_a_run_that_was_made_and_whose_receipt_was_lost_is_made_once(

@@ -7,11 +7,11 @@ config.optim.lr, config.recipe.knobs["width"]
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 import os
 import re
 import typing
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache as once
@@ -105,10 +105,11 @@ def _composed(overrides: list[str], project: Path, cache: Path | None) -> dict[s
 
     Numbers are put in afterwards, so that another learning rate is no other composition.
     """
-    numbers = _numbers(overrides, project) if cache else {}
+    texts = places.conf_texts(project)
+    numbers = _numbers(overrides, texts.values()) if cache else {}
     words = [word for word in overrides if word.partition("=")[0] not in numbers]
     file = cache / "config.json" if cache else None
-    key = signature([__version__, words, _state(project)])
+    key = signature([__version__, words, texts, [*places.recipes(project)]])
     before = _remembered(file)
     if key not in before:
         from turnaround.config import source  # not at the top: see above
@@ -119,14 +120,14 @@ def _composed(overrides: list[str], project: Path, cache: Path | None) -> dict[s
     return made or _composed(overrides, project, None)
 
 
-def _numbers(words: list[str], project: Path) -> dict[str, int | float]:
-    """Settings of which one word says all, a number; none where something may refer to them."""
+def _numbers(words: list[str], texts: Iterable[str]) -> dict[str, int | float]:
+    """Settings of which one word says all, a number; none where a word or a text may refer to
+    them."""
     found = dict(filter(None, map(literal.setting, words)))
     keys = [word.lstrip("+").partition("=")[0] for word in words]
     keys = [key for key in keys if key not in places.GROUPS]  # a file comes before any word
     alone = {key: value for key, value in found.items() if sum(_meet(key, k) for k in keys) == 1}
-    texts = itertools.chain(words, (f.read_text() for f in places.conf_files(project)))
-    return {} if not alone or any("${" in text for text in texts) else alone
+    return {} if any("${" in text for text in (*words, *texts)) else alone
 
 
 def _meet(one: str, other: str) -> bool:
@@ -144,15 +145,6 @@ def _with(fields: dict[str, Any], numbers: dict[str, int | float]) -> dict[str, 
             return None
         inside[name] = value
     return made
-
-
-def _state(project: Path) -> list[Any]:
-    """Changes when a file of conf/ does, or the set of recipes."""
-    stats = [(str(file), file.stat()) for file in places.conf_files(project)]
-    return [
-        *([name, stat.st_size, stat.st_mtime_ns] for name, stat in stats),
-        *places.recipes(project),
-    ]
 
 
 def _remembered(file: Path | None) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 GROUPS = (
@@ -50,11 +52,24 @@ def conf_file(project: Path, option: str) -> Path | None:
 
 
 def conf_files(project: Path) -> Iterator[Path]:
-    """Every file that can have a say in a config, the user's first."""
+    """Every file that can be asked for, the user's first."""
     for root in _roots(project):
-        yield from root.glob("conf/config.yaml")
+        found = [*root.glob("conf/config.yaml")]
         for group in (*GROUPS, *BESIDE):
-            yield from sorted(root.glob(f"conf/{group}/[!_.]*.yaml"))
+            found += sorted(root.glob(f"conf/{group}/[!_.]*.yaml"))
+        yield from (file for file in found if file.is_file())
+
+
+def conf_texts(project: Path) -> dict[str, str]:
+    """What every file below conf/ says, by its path: a list of defaults may pull any of them in."""
+    texts: dict[str, str] = {}
+    for root in _roots(project):
+        folder = root / "conf"
+        for name in glob.iglob("**/*.yaml", root_dir=folder, recursive=True, include_hidden=True):
+            if (file := folder / name).is_file():
+                with suppress(OSError):  # whoever asks for it hears why
+                    texts[str(file)] = file.read_text("utf-8", "replace")
+    return texts
 
 
 def options(project: Path, group: str) -> list[str]:

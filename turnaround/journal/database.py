@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,6 +39,14 @@ CREATE INDEX IF NOT EXISTS by_name ON runs (name);
 CREATE INDEX IF NOT EXISTS by_cost ON runs (recipe, ended) WHERE cost<>'{}';
 """
 _ADDED = {1: ("asked", "cost")}  # columns, by the format that did not have them
+_AGAIN = 0.01  # seconds between tries to make it
+_HINTS = {
+    "opened": "set TURNAROUND_HOME to a folder that can be written",
+    "read": "see that its disk is there, and try again",
+    "written": "free some space, and try again",
+}
+_HELD = "end what holds it (`fuser journal.db`), and try again"
+_DAMAGED = "move journal.db* away to begin a new one (the runs keep their folders), or bring a copy"
 
 
 class Database:
@@ -57,7 +66,7 @@ class Database:
         """The rows; none where there is no file."""
         if not self.path.exists():
             return []
-        with self._open() as db:
+        with self._open() as db, self._worded("read"):
             return db.execute(query, values).fetchall()
 
     @property
@@ -65,38 +74,39 @@ class Database:
         """Another number when somebody else has written: 10 µs, where a look at rows takes 500."""
         if not self.path.exists():
             return 0
-        with self._open() as db:
+        with self._open() as db, self._worded("read"):
             return int(db.execute("PRAGMA data_version").fetchone()[0])
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One transaction; JournalError when the disk is full, or another's takes too long."""
-        with self._open(create=True) as db:
-            try:
-                with db:
-                    db.execute("BEGIN IMMEDIATE")  # whoever has to wait has done nothing yet
-                    yield db
-            except sqlite3.OperationalError as error:
-                raise JournalError(
-                    f"the journal {self.path} cannot be written: {error}",
-                    "free some space, or end what holds it (`fuser journal.db`), and try again",
-                ) from error
+        with self._open(create=True) as db, self._worded("written"), db:
+            db.execute("BEGIN IMMEDIATE")  # whoever has to wait has done nothing yet
+            yield db
 
     @contextmanager
     def _open(self, create: bool = False) -> Iterator[sqlite3.Connection]:
         with self._guard:
-            try:
+            with self._worded("opened"):
                 if self._db is None or self._file != _identity(self.path):  # or home is made anew
                     self.__del__()
                     self._db = self._connect(create)
                     self._file = _identity(self.path)
                 self._check(self._db)
-            except sqlite3.Error as error:
-                raise JournalError(
-                    f"the journal {self.path} cannot be opened: {error}",
-                    "set TURNAROUND_HOME to a folder that can be written",
-                ) from error
             yield self._db
+
+    @contextmanager
+    def _worded(self, done: str) -> Iterator[None]:
+        """What sqlite says, with what to do about it."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            hint = _HELD if "locked" in str(error) else _HINTS[done]
+            if type(error) is sqlite3.DatabaseError:  # none of the finer kinds: it makes no sense
+                hint = _DAMAGED
+            raise JournalError(
+                f"the journal {self.path} cannot be {done}: {error}", hint
+            ) from error
 
     def __del__(self) -> None:
         if self._db is not None:
@@ -133,7 +143,21 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _make(db: sqlite3.Connection, version: int) -> None:
-    """Tables and indexes of this format, in a journal that is new or of an earlier one."""
+    """Tables and indexes of this format, in a journal that is new or of an earlier one.
+
+    Two that do so at once lock each other out, and for that sqlite does not wait: 1 of 150 failed.
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return _lay_out(db, version)
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN)
+
+
+def _lay_out(db: sqlite3.Connection, version: int) -> None:
     db.execute("SELECT * FROM sqlite_master").fetchall()  # what it knows of tables may be old
     db.execute("PRAGMA journal_mode=WAL")
     for column in _ADDED.get(version, ()):

@@ -14,9 +14,10 @@ from turnaround.cost import cost
 from turnaround.errors import JournalError
 from turnaround.journal import events, folders
 from turnaround.journal.index import Index
-from turnaround.journal.row import COLUMNS, Run, flat
+from turnaround.journal.row import COLUMNS, Run, flat, new_id
 from turnaround.spec import Event, Plan, Status, from_json, to_json
 
+_DRAWS = 20  # names that are tried for a run
 _LATE = 1 << 17  # bytes of an event file in which a run's last words are: 600 events or so
 
 
@@ -39,6 +40,15 @@ class Journal(Index):
             raise JournalError(
                 f"the plan of run {run} cannot be read: {error}", f"turnaround rm {run} forgets it"
             ) from None
+
+    def new_id(self, recipe: str) -> str:
+        """A name for a run that no other has: among 5,000 of one recipe two are drawn alike in one
+        case of three."""
+        for _ in range(_DRAWS):
+            run = new_id(recipe)
+            if not self.folder(run).exists() and not self.some([run]):
+                return run
+        raise JournalError(f"no free id for a run of {recipe}", "turnaround gc")
 
     # ── what changes ──
 
@@ -95,6 +105,15 @@ class Journal(Index):
             db.execute(f"UPDATE runs SET {marks} WHERE id=?", [*flat(fields), run])
             with suppress(FileNotFoundError):  # somebody has removed the folder
                 self.append(run, *told)
+
+    def record(self, run: Run, *told: Event) -> None:
+        """Note that MLflow has all of the run, unless it goes on since this was read."""
+        same = "id=? AND status=? AND attempt=? AND ended IS ?"
+        values = [run.id, run.status, run.attempt, run.ended]
+        with self._database.write() as db:
+            if db.execute(f"UPDATE runs SET recorded=1 WHERE {same}", values).rowcount:
+                with suppress(FileNotFoundError):
+                    self.append(run.id, *told)
 
     def forget(self, run: str) -> None:
         """Remove the run's row and folder; `gc` finds by its name what a crash leaves of it."""

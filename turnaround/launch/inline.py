@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from turnaround.errors import JournalError
-from turnaround.journal import EventFile, Journal, new_id
+from turnaround.journal import EventFile, Journal
 from turnaround.pool.places import living, owner
 from turnaround.spec import Assignment, Event, Plan, Status, to_dict
 from turnaround.tracking import start
@@ -38,8 +38,18 @@ Watch = Callable[[Event], None]
 
 def run(plan: Plan, journal: Journal, watch: Watch, spans: dict[str, Any] | None = None) -> int:
     """Submit the plan and carry it out; the exit code."""
-    submitted = journal.submit(plan, new_id(plan.recipe.name), owner=owner(), spans=spans)
-    return _carry_out(submitted.id, 1, journal, watch)
+    return begin(submit(plan, journal, spans), journal, watch)
+
+
+def submit(plan: Plan, journal: Journal, spans: dict[str, Any] | None = None) -> str:
+    """A run that is this process's own, by its id."""
+    name = journal.new_id(plan.recipe.name)
+    return journal.submit(plan, name, owner=owner(), spans=spans).id
+
+
+def begin(run: str, journal: Journal, watch: Watch) -> int:
+    """Carry out a run that was submitted here; the exit code."""
+    return _carry_out(run, 1, journal, watch)
 
 
 def resume(run: str, journal: Journal, watch: Watch, spans: dict[str, Any] | None = None) -> int:

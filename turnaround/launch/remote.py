@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from turnaround.errors import Interrupted, LaunchError, PlanError, TurnaroundError
-from turnaround.journal import Journal, Run, new_id
+from turnaround.journal import Journal, Run
 from turnaround.launch.dashboard import Dashboard, Missing, Silent, Twice
 from turnaround.launch.scribe import Scribe
 from turnaround.pool import machines
@@ -71,7 +71,7 @@ class Remote:
 
     def submit(self, plan: Plan, spans: dict[str, Any] | None = None) -> Run:
         """A run of this journal, and a driver that has it there."""
-        run = self.journal.submit(plan, new_id(plan.recipe.name), spans=spans)
+        run = self.journal.submit(plan, self.journal.new_id(plan.recipe.name), spans=spans)
         try:
             self.ensure(run)
         except TurnaroundError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from turnaround.config import Config
 from turnaround.errors import PlanError
@@ -96,10 +96,19 @@ def _tracking(asked: Tracking, project: str) -> Tracking:
     if asked.name == "none":
         return asked
     uri = asked.uri or "sqlite:///mlflow.db"
-    if urlsplit(uri).password:
+    if _split(uri).password:
         message = "tracking.uri holds a password, which would be written down with the run"
         raise PlanError(message, "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
     begin = "sqlite:///" if uri.startswith("sqlite:///") else ""
     if begin or "://" not in uri:  # a file or folder, which starts at the project
         uri = f"{begin}{PurePath(project, uri.removeprefix(begin))}"
     return replace(asked, uri=uri)
+
+
+def _split(uri: str) -> SplitResult:
+    """The parts of an address."""
+    try:
+        return urlsplit(uri)
+    except ValueError as error:
+        hint = "as in http://localhost:5000 or sqlite:///mlflow.db"
+        raise PlanError(f"tracking.uri is not an address: {error}", hint) from None

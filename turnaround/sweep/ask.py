@@ -69,7 +69,7 @@ def _chooses(axis: Axis, project: Path) -> bool:
     return (
         axis.key in (*config.places.GROUPS, "recipe.name", *_FACTS)
         or not all(isinstance(v, str | int | float | bool | list | None) for v in axis.values)
-        or any("${" in file.read_text() for file in config.places.conf_files(project))
+        or any("${" in text for text in config.places.conf_texts(project).values())
     )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from turnaround.errors import JournalError
 from turnaround.fusible import ENDED, MOST, STOP, common
-from turnaround.journal import Journal, Run, new_id, read_events
+from turnaround.journal import Journal, Run, read_events
 from turnaround.launch.pool import Pool
 from turnaround.pool.places import owner
 from turnaround.signature import signature
@@ -73,7 +73,7 @@ class Bundles:
             return known, True
         mine = replace(plan, cluster=replace(plan.cluster, name="inline"))
         with self._lock:
-            run = self.journal.submit(mine, new_id(plan.recipe.name), owner=self._me)
+            run = self.journal.submit(mine, self.journal.new_id(plan.recipe.name), owner=self._me)
             self._waiting[run.id] = mine
         return run, False
 

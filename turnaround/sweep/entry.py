@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from turnaround.journal import Journal, Run, new_id
+from turnaround.journal import Journal, Run
 from turnaround.plan import science
 from turnaround.pool.places import owner
 from turnaround.signature import signature
@@ -21,7 +21,7 @@ KIND = {"kind": "sweep"}  # the tag by which a sweep is known among runs
 
 def enter(question: Question, journal: Journal, words: dict[str, object] | None = None) -> Run:
     """The sweep in the journal; until its driver is up this process answers for it."""
-    sweep = new_id("sweep")
+    sweep = journal.new_id("sweep")
     made = _plan(question, sweep)
     row = journal.submit(made, sweep, owner=owner(), spans=words)
     save(question, journal.folder(sweep))

@@ -200,11 +200,11 @@ class Follower:
         elif self.progress.status or self._there.info.status != status:
             store.turn(self.progress.run_id, status, None)
         self._save(dataclasses.replace(self.progress, **page.then))
-        if run.status.over and self.journal.run(run.id) == run:  # and not resumed meanwhile
-            if "sweep" not in run.tags:  # a trial's is put off, which is nobody's time
-                told = Event("recorded", {"files": page.files}, time.time(), run.attempt)
-                self.journal.append(run.id, told)
-            self.journal.update(run.id, recorded=True)
+        if run.status.over:
+            told = [Event("recorded", {"files": page.files}, time.time(), run.attempt)]
+            if "sweep" in run.tags:  # a trial's is put off, which is nobody's time
+                told = []
+            self.journal.record(run, *told)
 
     def _save(self, progress: Progress) -> None:
         fresh = self._receipt.with_suffix(".new")

@@ -35,6 +35,8 @@ ENVIRON = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 
+_BEGUN = "tracking=? AND recorded=0 AND status NOT IN ('PLANNED','QUEUED','PENDING')"
+_SWEEP = """tags LIKE '%"kind": "sweep"%'"""
 HOLD = 20.0  # seconds between looks at sweeps under way; MLflow's import took 2 of the first 12
 
 
@@ -107,9 +109,10 @@ def tell(home: Path, word: Lag) -> None:
 
 
 def left(journal: Journal, uri: str) -> list[Run]:
-    """The runs of which MLflow does not know all yet, the newest first."""
-    begun = "tracking=? AND recorded=0 AND status NOT IN ('PLANNED','QUEUED','PENDING')"
-    return journal.runs(begun, [uri])
+    """The runs of which MLflow does not know all yet: sweeps, which are older than all that is
+    written below them, and the newest of the others."""
+    sweeps = journal.runs(f"{_BEGUN} AND {_SWEEP}", [uri])
+    return sweeps + journal.runs(f"{_BEGUN} AND NOT {_SWEEP}", [uri])
 
 
 def ended(journal: Journal, uri: str) -> bool:
@@ -120,11 +123,10 @@ def ended(journal: Journal, uri: str) -> bool:
 
 def batch(journal: Journal, uri: str) -> bool:
     """All that is left belongs to sweeps under way: it can wait, and trials need the cores."""
-    begun = "tracking=? AND recorded=0 AND status NOT IN ('PLANNED','QUEUED','PENDING')"
-    awaited = """(tags NOT LIKE '%"sweep"%' OR tags LIKE '%"kind": "sweep"%' AND ended NOTNULL)"""
+    awaited = f"""(tags NOT LIKE '%"sweep"%' OR {_SWEEP} AND ended NOTNULL)"""
     with contextlib.suppress(JournalError, sqlite3.Error):  # locked, or on a disk that is full
-        some = journal.runs(begun, [uri], limit=1)
-        return bool(some) and not journal.runs(f"{begun} AND {awaited}", [uri], limit=1)
+        some = journal.runs(_BEGUN, [uri], limit=1)
+        return bool(some) and not journal.runs(f"{_BEGUN} AND {awaited}", [uri], limit=1)
     return False
 
 

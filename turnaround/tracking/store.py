@@ -27,6 +27,8 @@ from mlflow.exceptions import MlflowException
 from turnaround.tracking.shelf import Shelf
 from turnaround.tracking.start import database
 
+# What MLflow answers where an experiment is no more, or is in the bin: no run has been made then.
+GONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # else its pages are those of GenAI
 
 
@@ -54,8 +56,11 @@ class Store:
         """A new run, with these tags from the first."""
         told = {"mlflow.user": _user(), **tags}
         if known := self._experiments.get(experiment):
-            with contextlib.suppress(MlflowException):  # it was deleted meanwhile
+            try:
                 return self.client.create_run(known, _ms(start), tags=told)
+            except MlflowException as error:  # a reply that was lost says nothing of the run
+                if error.error_code not in GONE:
+                    raise
         fresh = self._experiments[experiment] = self.experiment(experiment)
         return self.client.create_run(fresh, _ms(start), tags=told)
 

@@ -1,6 +1,6 @@
 """A run that this very process carries out: plain lines, so that a debugger has the terminal.
 
-    code = carry_out(journal, lambda watch: inline.run(plan, journal, watch), plan.budget, as_json)
+    code = carry_out(journal, run, lambda watch: inline.begin(run, journal, watch), as_json)
 
 The worker takes the signals; we only note which came, to tell Ctrl-C from `turnaround stop`.
 """
@@ -19,34 +19,27 @@ from turnaround.cli.running.attach import conclude
 from turnaround.cli.views.lines import Lines
 from turnaround.cli.views.outlook import forecast
 from turnaround.cli.views.progress import Progress
-from turnaround.journal import Journal, Run
-from turnaround.spec import Budget, Event, Status
+from turnaround.journal import Journal
+from turnaround.spec import Event, Status
 
 
 def carry_out(
-    journal: Journal, act: Callable[[Callable[[Event], None]], int], budget: Budget, as_json: bool
+    journal: Journal, run: str, act: Callable[[Callable[[Event], None]], int], as_json: bool
 ) -> int:
-    """Act, showing its events and then the closing words; 130 when Ctrl-C stopped it."""
-    view = Lines("", Progress(budget), sys.stderr if as_json else sys.stdout)
+    """Act, showing the run's events and then the closing words; 130 when Ctrl-C stopped it."""
+    progress = Progress(journal.plan(run).budget, forecast(journal, journal.run(run)))
+    view = Lines(run, progress, sys.stderr if as_json else sys.stdout)
 
     def watch(event: Event) -> None:
-        if not view.run:
-            run = ours(journal)
-            view.run, view.progress.forecast = run.id, forecast(journal, run)
         with contextlib.suppress(BrokenPipeError):  # nobody reads; the run goes on
             view.take(event)
 
     with _signals_noted() as came:
         code = act(watch)
         interrupted = signal.SIGINT in came()
-    run = ours(journal)
-    conclude(journal, run, view.progress, as_json)
-    return door.INTERRUPTED if run.status is Status.STOPPED and interrupted else code
-
-
-def ours(journal: Journal) -> Run:
-    """The run that this process carries out."""
-    return journal.runs("owner LIKE ?", [f"{os.getpid()}:%"], limit=1)[0]
+    ended = journal.run(run)
+    conclude(journal, ended, progress, as_json)
+    return door.INTERRUPTED if ended.status is Status.STOPPED and interrupted else code
 
 
 @contextmanager

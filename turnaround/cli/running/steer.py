@@ -153,6 +153,8 @@ def settle(journal: Journal, run: Run) -> Run:
     """The run; an inline one whose process was killed is first marked as stopped."""
     if run.cluster != "inline" or run.status.over or living(run.owner):
         return run
+    if (now := journal.run(run.id)) != run:  # it ended by itself, or goes on, while we looked
+        return settle(journal, now)
     told = journal.folder(run.id) / "events.jsonl"
     ended = told.stat().st_mtime if told.exists() else time.time()  # its last word, not our look
     fields = {"attempt": run.attempt, "exit_code": 75, "ended": ended}

@@ -73,4 +73,4 @@ def _inline(journal: Journal, run: Run, as_json: bool, spans: Spans) -> int:
     def act(watch: inline.Watch) -> int:
         return inline.resume(run.id, journal, watch, spans.told())
 
-    return carry_out(journal, act, journal.plan(run.id).budget, as_json)
+    return carry_out(journal, run.id, act, as_json)

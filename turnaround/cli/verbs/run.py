@@ -208,7 +208,5 @@ def _inline(journal: Journal, plan: Plan, as_json: bool, spans: Spans) -> int:
     """Carry the plan out in this process."""
     from turnaround.launch import inline
 
-    def act(watch: inline.Watch) -> int:
-        return inline.run(plan, journal, watch, spans.told())
-
-    return carry_out(journal, act, plan.budget, as_json)
+    run = inline.submit(plan, journal, spans.told())
+    return carry_out(journal, run, lambda watch: inline.begin(run, journal, watch), as_json)

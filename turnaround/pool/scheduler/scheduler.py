@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from turnaround.errors import JournalError, LaunchError, TurnaroundError
-from turnaround.journal import Journal, Run, new_id
+from turnaround.journal import Journal, Run
 from turnaround.pool.messages import wire
 from turnaround.pool.node import interference
 from turnaround.pool.node.gang import Placement
@@ -102,12 +102,9 @@ class Scheduler:
                 self._journal.forget(name)  # what we have left of it if we were killed
                 self._queue(plan, name, request)
             return {"run": asked, "known": there}
-        for _ in range(20):
-            run = new_id(plan.recipe.name)
-            if not self._journal.folder(run).exists():
-                self._queue(plan, run, request)
-                return {"run": run, "known": False}
-        raise LaunchError(f"no free id for a run of {plan.recipe.name}", "turnaround gc")
+        run = self._journal.new_id(plan.recipe.name)
+        self._queue(plan, run, request)
+        return {"run": run, "known": False}
 
     def _queue(self, plan: Plan, run: str, request: dict[str, Any]) -> None:
         self._line.add(self._journal.submit(plan, run, spans=request["spans"]), plan)
