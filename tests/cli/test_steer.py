@@ -58,7 +58,7 @@ def test_an_inline_run_that_somebody_resumes_while_it_is_looked_at_goes_on(
     journal, inline, sleeper
 ) -> None:
     seen = inline(DEAD)
-    owner = f"{sleeper.pid}:{psutil.Process(sleeper.pid).create_time()}"
+    owner = f"{sleeper.pid}:{birth(sleeper.pid)}"
     journal.update(RUN, owner=owner)
     journal.mark(RUN, Status.RUNNING, attempt=2)
     assert settle(journal, seen).status is Status.RUNNING

@@ -48,15 +48,15 @@ def test_a_pool_lives_on_when_the_clock_is_set(
 
 
 def test_a_process_that_ended_is_not_alive_before_or_after_it_is_waited_for(
-    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+    sleeper: subprocess.Popen[bytes],
 ) -> None:
-    record = recorded(tmp_path, sleeper.pid)
-    assert record.alive
+    me = f"{sleeper.pid}:{birth(sleeper.pid)}"
+    assert living(me) == sleeper.pid
     sleeper.kill()
     os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
-    assert not record.alive
+    assert living(me) is None
     sleeper.wait()
-    assert not record.alive
+    assert living(me) is None
     assert birth(sleeper.pid) == ""
 
 

@@ -64,7 +64,7 @@ class Pool:
                 if started:
                     say("starting the pool (once; it stays warm)")
                     self._start(inventory, keep_warm or KEEP_WARM, address)
-            if self._answers(_COME_UP if started else _AWAY) and self.record():
+            if self._answers(_COME_UP if started else self._patience()) and self.record():
                 return started
             if started:  # else it was being killed while we asked
                 raise LaunchError("the pool did not come up", self._why)
@@ -211,6 +211,11 @@ class Pool:
             time.sleep(0.05)
 
     # ── asking ──
+
+    def _patience(self) -> float:
+        """Seconds for a pool of somebody else's: one that has just begun may be coming up still."""
+        record = self.record()
+        return max(_AWAY, record.since + _COME_UP - time.time()) if record else _AWAY
 
     def _answers(self, patience: float) -> bool:
         """The scheduler does; False when the pool has gone meanwhile."""

@@ -85,11 +85,11 @@ class Nursery:
 
     def lend(self, request: dict[str, Any], fds: list[int], on_exit: OnExit, key: str) -> int:
         """The same by a worker that stays: one that has done such a run before, or a new one."""
-        while free := self._idle.get(key):
-            lodger = free.pop()
-            with contextlib.suppress(OSError):  # it has left meanwhile
-                lodger.send(request, fds, on_exit)
-                return lodger.pid
+        with contextlib.suppress(LookupError):  # none is free, or another took the last
+            while lodger := self._idle[key].pop():
+                with contextlib.suppress(OSError):  # it has left meanwhile
+                    lodger.send(request, fds, on_exit)
+                    return lodger.pid
         lodger = Lodger(key, on_exit, self._free)
         pid = 0
         try:
