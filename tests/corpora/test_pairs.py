@@ -108,7 +108,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert complaint(tmp_path) == f"{tmp_path} is a folder"
 
 
-@pytest.mark.parametrize("content", [b"", b"\n \n", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", b"\n \n", gzip.compress(b"", mtime=0)])
 def test_an_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "pairs.tsv"
     file.write_bytes(content)
