@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine.test_equal import agree
 from tests.engine.test_resume import dropping, interrupted, joined, parameters, same
-from tests.engine.trials import Gang, Told, ddp, train, trial_plan
+from tests.engine.trials import Gang, Told, ddp, train, trial_of, trial_plan
 from turnaround.engine.checkpoint import Checkpoints
 from turnaround.spec import Budget, Checkpoint, Optim, Plan, Recipe, Update
 
@@ -41,6 +41,12 @@ def test_one_worker_is_one_device(case: str, tmp_path: Path) -> None:
     tolerance, changes = CASES[case]
     told = train(trial_plan(update=ALONE, **changes), tmp_path / "worker")
     agree(train(trial_plan(**changes), tmp_path / "device"), told, tolerance)
+
+
+def test_so_it_is_where_parameters_do_not_lie_row_by_row(tmp_path: Path) -> None:
+    plan = trial_of("turned", **CASES["fp64"][1])
+    told = train(replace(plan, update=ALONE), tmp_path / "worker")
+    agree(train(plan, tmp_path / "device"), told, 1e-9)
 
 
 @pytest.mark.parametrize("shards", [1, 3])

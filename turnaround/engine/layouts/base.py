@@ -30,6 +30,7 @@ from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
 
 Forward = Callable[[nn.Module], Mean]  # the loss of one micro-batch
+STEP = "step"  # in an optimizer's state: a count, not a moment of the parameter's shape
 
 
 class Layout:
@@ -134,7 +135,12 @@ class Layout:
         """The inverse of `state_dict`; the optimizer's settings stay as the plan says."""
         self.load_weights(model, state["model"])
         names, saved = self.names(model, optimizer), state["optimizer"]
-        moments = {i: self.part(name, saved[name]) for i, name in names.items() if name in saved}
+        held = self.parameters(model)
+        moments = {
+            i: _laid(self.part(name, saved[name]), held[name])
+            for i, name in names.items()
+            if name in saved
+        }
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
@@ -158,3 +164,19 @@ class Layout:
         names = {id(parameter): name for name, parameter in self.parameters(model).items()}
         parameters = (p for group in optimizer.param_groups for p in group["params"])
         return {i: names[id(parameter)] for i, parameter in enumerate(parameters)}
+
+
+def moment(key: str, value: Any) -> bool:
+    """Whether that part of an optimizer's state is as its parameter is."""
+    return key != STEP and isinstance(value, Tensor)
+
+
+def _laid(state: dict[str, Any], like: Tensor) -> dict[str, Any]:
+    """The same, with moments that lie in memory as the parameter does: checkpoints keep them row by
+    row, and torch's fused optimizers walk through both without comparing."""
+    return {
+        key: torch.empty_like(like).copy_(value)
+        if moment(key, value) and value.shape == like.shape
+        else value
+        for key, value in state.items()
+    }

@@ -31,8 +31,6 @@ from turnaround.engine.metrics import Mean
 from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
 
-STEP = "step"  # in an optimizer's state: a count, not a moment of the parameter's shape
-
 
 class Parted(base.Layout):
     """Each rank holds a part."""
@@ -155,13 +153,13 @@ class Parted(base.Layout):
         """This rank's part of one parameter's state."""
         like = self._spread[name]
         return {
-            key: _cut_like(value, like) if _moment(key, value) else value
+            key: _cut_like(value, like) if base.moment(key, value) else value
             for key, value in moments.items()
         }
 
     def _gather(self, like: Tensor, moments: dict[str, Any]) -> dict[str, Any]:
         return {
-            key: _full(_as(value, like)).cpu() if _moment(key, value) else value
+            key: _full(_as(value, like)).cpu() if base.moment(key, value) else value
             for key, value in moments.items()
         }
 
@@ -219,10 +217,6 @@ def _full(tensor: Tensor) -> Tensor:
     logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
     whole: Tensor = tensor.full_tensor()  # that two cuts take two messages is known, and no news
     return whole
-
-
-def _moment(key: str, value: Any) -> bool:
-    return key != STEP and isinstance(value, Tensor)
 
 
 def _as(part: Tensor, like: Tensor) -> Tensor:
