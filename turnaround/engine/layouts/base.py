@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +25,10 @@ from turnaround.engine import noise
 from turnaround.engine.compress import Compressed, Reduce
 from turnaround.engine.layouts import blocks
 from turnaround.engine.metrics import Mean
-from turnaround.engine.optim import total_norm
+from turnaround.engine.optim import sparse, total_norm
 from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
+from turnaround.errors import ConfigError
 
 Forward = Callable[[nn.Module], Mean]  # the loss of one micro-batch
 STEP = "step"  # in an optimizer's state: a count, not a moment of the parameter's shape
@@ -37,6 +38,7 @@ class Layout:
     """One device."""
 
     exact = True  # draws the same loss curve as one device
+    by_rows: ClassVar[tuple[str, ...]] = ("cpu", "cuda")  # where it adds up sparse gradients
     exposed = 0.0  # seconds of the last `gradients` spent waiting for other ranks
 
     def __init__(self, world: World, settings: spec.Layout) -> None:
@@ -52,8 +54,19 @@ class Layout:
         """
         return sum(parameter.numel() for parameter in model.parameters())
 
+    @classmethod
+    def admit(cls, model: nn.Module, settings: spec.Layout, device: str) -> None:
+        """Refuse a model whose gradients hold only the rows that were met, where such ones cannot be
+        added up."""
+        tables = sparse(model)
+        if tables and settings.devices > 1 and device not in cls.by_rows:
+            asked = f"layout={settings.name} on {device}"
+            message = f"{asked} does not add up the sparse gradients of {tables[0]}"
+            raise ConfigError(message, "sparse=false for the recipe's tables, or layout=single")
+
     def wrap(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
         """The model as it is called while training."""
+        self.admit(model, self.settings, self.world.device.type)
         model = model.to(self.world.device)
         if self.settings.activation_checkpointing:
             blocks.forget(model)

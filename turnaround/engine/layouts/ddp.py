@@ -23,6 +23,7 @@ from turnaround.engine.layouts import base
 from turnaround.engine.layouts.carrier import Carrier
 from turnaround.engine.layouts.losses import Losses
 from turnaround.engine.metrics import Mean
+from turnaround.engine.optim import sparse
 from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
 
@@ -33,6 +34,8 @@ BUCKET = 25
 
 class Layout(base.Layout):
     """One replica per device."""
+
+    by_rows = ("cpu",)  # NCCL has no sums of sparse tensors
 
     _ready = 0.0  # when the last backward pass had nothing left to do but to wait
 
@@ -55,7 +58,7 @@ class Layout(base.Layout):
         )
         self._losses, self._loads = Losses(self.world, carrier), [carrier.load]
         self._bytes = sum(p.nbytes for p in wrapped.parameters() if p.requires_grad)
-        if any(getattr(module, "sparse", False) is True for module in model.modules()):
+        if sparse(model):
             self._take_over(wrapped)  # how many rows travel is known then
         return wrapped
 

@@ -35,6 +35,8 @@ from turnaround.engine.world import World
 class Parted(base.Layout):
     """Each rank holds a part."""
 
+    by_rows = ()  # torch cuts up dense gradients only
+
     def __init__(self, world: World, settings: spec.Layout) -> None:
         super().__init__(world, settings)
         self.grid = Grid(world, settings)
@@ -46,6 +48,7 @@ class Parted(base.Layout):
 
     def wrap(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
         """The model as it is called while training; rank 0's parameters are everyone's."""
+        self.admit(model, self.settings, self.world.device.type)
         model = model.to(self.world.device)
         for tensor in (*model.parameters(), *model.buffers()):
             dist.broadcast(tensor.data, self.world.ranks[0], self.world.group)

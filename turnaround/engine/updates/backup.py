@@ -142,7 +142,7 @@ class Update(sync.Update):
             raise Late
 
     def _flat(self) -> Tensor:
-        return torch.cat([_gradient(p).flatten() for p in self._parameters])
+        return torch.cat([_gradient(p).to_dense().flatten() for p in self._parameters])
 
     @torch.no_grad()
     def _take(self) -> Mean:
@@ -161,7 +161,7 @@ class Update(sync.Update):
             dist.broadcast(flat, self.group.ranks[0], group=self.group.group)
         sizes = [parameter.numel() for parameter in self._parameters]
         for parameter, part in zip(self._parameters, torch.split(flat, sizes), strict=True):
-            parameter.grad = _gradient(parameter).copy_(part.view_as(parameter))
+            parameter.grad = _gradient(parameter).to_dense().copy_(part.view_as(parameter))
         return Mean(torch.tensor(self._word["loss"], dtype=torch.float64, device=device))
 
     @functools.cached_property

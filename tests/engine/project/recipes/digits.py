@@ -22,6 +22,7 @@ class Config:
     examples: int = 96
     width: int = 8
     rows: int = 11  # of the embedding, eleven of them in use
+    sparse: bool = False  # its gradients hold the rows that were met
     dropout: float = 0.0
     pause: float = 0.0  # seconds a micro-batch
     slow: int | None = None  # a rank for which it is ten times as long
@@ -39,9 +40,9 @@ class Batch:
 
 
 class Successor(nn.Module):
-    def __init__(self, width: int, dropout: float, rows: int = 11) -> None:
+    def __init__(self, width: int, dropout: float, rows: int = 11, sparse: bool = False) -> None:
         super().__init__()
-        self.embed = nn.Embedding(rows, width, padding_idx=PAD)
+        self.embed = nn.Embedding(rows, width, padding_idx=PAD, sparse=sparse)
         self.drop = nn.Dropout(dropout)
         self.lstm = nn.LSTM(width, width, batch_first=True)
         self.out = nn.Linear(width, 11)
@@ -71,7 +72,8 @@ class Digits(Recipe[Batch]):
         return Batch(digits, torch.where(digits == PAD, PAD, digits % 10 + 1))
 
     def model(self) -> nn.Module:
-        return Successor(self.config.width, self.config.dropout, self.config.rows)
+        c = self.config
+        return Successor(c.width, c.dropout, c.rows, c.sparse)
 
     def inputs(self, batch: Batch) -> tuple[Tensor]:
         time.sleep(self.config.pause)
