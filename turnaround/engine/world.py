@@ -265,12 +265,23 @@ def join(assignment: Assignment, listener: int | None = None) -> Iterator[World]
         timeout=ANSWER,
     )
     _left.append(dist.group.WORLD)
-    try:
+    with _leaving(device):
         world = Gang(device, assignment.rank, assignment.size)
         world.host = str(assignment.store).rpartition(":")[0]
         yield world
-    finally:
-        dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _leaving(device: torch.device) -> Iterator[None]:
+    """Leave the group at the end. With NCCL all ranks do so together, and one that fails alone
+    would wait before it has said why: it stays, and its process ends with it."""
+    try:
+        yield
+    except BaseException:
+        if device.type != "cuda":
+            dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
 
 
 def number(*key: int) -> int:
