@@ -21,7 +21,7 @@ import json
 import os
 import random
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -119,6 +119,9 @@ class World:
         """Rank 0's bytes."""
         return value
 
+    def align(self, tensors: Iterable[Tensor]) -> None:
+        """Rank 0's numbers in these tensors on every rank."""
+
     def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
         """Whether any rank wants to stop, and rank 0's clock."""
         return stop, seconds
@@ -209,6 +212,11 @@ class Gang(World):
         tensor = torch.frombuffer(room, dtype=torch.uint8) if size else torch.empty(0)
         dist.broadcast(tensor, self.ranks[0], self.group)
         return bytes(room)
+
+    def align(self, tensors: Iterable[Tensor]) -> None:
+        """Rank 0's numbers in these tensors on every rank."""
+        for tensor in tensors:
+            dist.broadcast(tensor.data, self.ranks[0], self.group)
 
     def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
         """As of the call before this one: it travels while the next step computes.

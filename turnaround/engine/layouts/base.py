@@ -56,8 +56,7 @@ class Layout:
 
     @classmethod
     def admit(cls, model: nn.Module, settings: spec.Layout, device: str) -> None:
-        """Refuse a model whose gradients hold only the rows that were met, where such ones cannot be
-        added up."""
+        """Refuse a model with sparse gradients where such ones are not added up."""
         tables = sparse(model)
         if tables and settings.devices > 1 and device not in cls.by_rows:
             asked = f"layout={settings.name} on {device}"
@@ -85,6 +84,13 @@ class Layout:
     def parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """What the optimizer moves, by the names in the recipe's model."""
         return dict(self.whole(model).named_parameters())
+
+    def running(self, model: nn.Module) -> list[Tensor]:
+        """Buffers that training moves, as those of batch norms: each rank's by its own examples.
+
+        What is judged and kept has the first rank's.
+        """
+        return [buffer for buffer in model.buffers() if buffer.is_floating_point()]
 
     def reader(self) -> tuple[int, int]:
         """Which share of every batch this rank reads: its number, and of how many."""

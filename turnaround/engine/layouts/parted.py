@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Replicate
 
@@ -50,8 +49,7 @@ class Parted(base.Layout):
         """The model as it is called while training; rank 0's parameters are everyone's."""
         self.admit(model, self.settings, self.world.device.type)
         model = model.to(self.world.device)
-        for tensor in (*model.parameters(), *model.buffers()):
-            dist.broadcast(tensor.data, self.world.ranks[0], self.world.group)
+        self.world.align((*model.parameters(), *model.buffers()))
         self._outline = outline(model)
         model = self.cut(model, recipe)
         self._spread = self.held(model)
@@ -76,6 +74,10 @@ class Parted(base.Layout):
     def parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """This rank's parts, as plain tensors."""
         return self._mine
+
+    def running(self, model: nn.Module) -> list[Tensor]:
+        """Buffers that training moves, as plain tensors."""
+        return [_plain(buffer) for buffer in super().running(model)]
 
     def reader(self) -> tuple[int, int]:
         """Ranks that hold parts of one replica's layers read the same."""
@@ -133,6 +135,7 @@ class Parted(base.Layout):
 
     def collected(self, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         """Names and whole tensors of the recipe's model, one after another."""
+        self.world.align(self.running(model))
         for name, tensor in self.tensors(model).items():
             yield name, _full(tensor)
 
@@ -141,8 +144,7 @@ class Parted(base.Layout):
         """The inverse of `weights`."""
         copy.deepcopy(self._outline).load_state_dict(weights, assign=True)  # does it fit?
         for name, tensor in self.tensors(model).items():
-            local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
-            local.copy_(_cut_like(weights[name], tensor))
+            _plain(tensor).copy_(_cut_like(weights[name], tensor))
 
     @torch.no_grad()
     def gathered(
@@ -201,6 +203,12 @@ def _local(parameter: nn.Parameter) -> nn.Parameter:
     if not isinstance(parameter, DTensor):
         return parameter
     return nn.Parameter(parameter.to_local().detach(), parameter.requires_grad)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """This rank's part, in the same memory."""
+    local: Tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return local
 
 
 def _local_gradient(parameter: nn.Parameter) -> Tensor | None:

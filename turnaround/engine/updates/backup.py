@@ -11,7 +11,9 @@ bucket them by length (data.bucket), or the slow ones are learnt less.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -91,6 +93,12 @@ class Update(sync.Update):
         wish, self._seconds = self.group.agree(stop, seconds)
         self._wish |= wish
         now.stopping, now.seconds = self._word["stop"], self._word["seconds"]
+
+    @contextlib.contextmanager
+    def settled(self) -> Iterator[None]:
+        """From here on running buffers are the first group's, which are what is kept."""
+        self.peers.align(self.layout.running(self.model))
+        yield
 
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """The sums over all groups."""
