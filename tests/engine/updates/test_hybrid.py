@@ -82,6 +82,17 @@ def test_two_workers_share_the_work_and_say_how_stale_it_was(tmp_path: Path) -> 
     assert losses[max(losses)] < losses[min(losses)]
 
 
+def test_nobody_goes_on_before_all_groups_have_what_they_go_on_from(tmp_path: Path) -> None:
+    plan = trial_plan(update=TWO, checkpoint=Checkpoint(every=5, keep=1), precision="fp64")
+    ended(replace(plan, budget=Budget(steps=10)), tmp_path)
+    late = Recipe("digits", {"slow": 1, "wake": 3.0, "pause": 0.02})
+    gang = Gang(replace(plan, recipe=late), tmp_path, attempt=2)
+    told = gang.wait()
+    assert [rank.code for rank in told] == [0, 0], told[0].events[-1]
+    assert min(told[0].curve()) in (11, 12)
+    assert len(told[0].curve()) < 28  # the late group has done the rest
+
+
 def test_a_dead_worker_does_not_stop_the_others(tmp_path: Path) -> None:
     three = slow(Update("async", groups=3), budget=Budget(steps=120))
     told = Gang(interrupted(three, signal.SIGKILL, 10, whose=2), tmp_path).wait()

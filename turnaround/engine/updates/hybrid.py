@@ -55,6 +55,7 @@ class Update(sync.Update):
         scale: Scale,
     ) -> None:
         super().__init__(plan, layout.world, layout, model, optimizer, scale)
+        self.everyone = world  # all groups
         self.group, self.groups = world.rank // self.world.size, world.size // self.world.size
         self.judges = self.group == 0
         self.every = self.settings.every or 1

@@ -26,6 +26,7 @@ class Config:
     dropout: float = 0.0
     pause: float = 0.0  # seconds a micro-batch
     slow: int | None = None  # a rank for which it is ten times as long
+    wake: float = 0.0  # seconds until that rank has read what it trains on
     signal: int = 0  # that a process sends itself, at a moment that no other process could meet:
     times: int = 1  # so often,
     whose: int | None = 0  # of this rank, or every one,
@@ -62,6 +63,8 @@ class Digits(Recipe[Batch]):
     seen = 0  # training batches
 
     def data(self, split: str) -> list[Tensor]:
+        if split == "train" and self.config.slow == rank():
+            time.sleep(self.config.wake)
         rng = torch.Generator().manual_seed(["train", "valid", "test"].index(split))
         count = self.config.examples if split == "train" else 16
         lengths = torch.randint(1, 9, (count,), generator=rng).tolist()
