@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.engine.trials import PROJECT, trial_plan
+from tests.engine.trials import PROJECT, Gang, trial_plan
 from turnaround import worker
 from turnaround.engine import preflight
 from turnaround.engine.recipe import Recipe, load
@@ -76,6 +76,41 @@ def test_what_a_layout_cannot_cut_is_refused() -> None:
     assert "cannot take the model of recipe Digits apart" in refusal(
         trial_plan(layout=Layout("pipeline", pipeline=2))
     )
+
+
+@pytest.mark.parametrize(
+    ("layout", "device"),
+    [
+        (Layout("fsdp", shard=2), "cpu"),
+        (Layout("hsdp", shard=2, replicate=2), "cpu"),
+        (Layout("ddp", 2), "cuda"),
+    ],
+)
+def test_sparse_gradients_that_a_layout_does_not_add_up_are_refused(
+    layout: Layout, device: Any
+) -> None:
+    plan = trial_plan(
+        recipe=Asked("digits", {"sparse": True}), optim=Optim("adagrad"), layout=layout
+    )
+    cluster = replace(plan.cluster, device=device)
+    assert refusal(replace(plan, cluster=cluster)) == (
+        f"layout={layout.name} on {device} does not add up the sparse gradients of embed\n"
+        "  → sparse=false for the recipe's tables, or layout=single"
+    )
+    alone = replace(layout, replicate=None, shard=None)
+    assert looked(replace(plan, cluster=cluster, layout=alone)).parameters > 0
+    assert looked(replace(plan, layout=Layout("ddp", 2))).parameters > 0
+
+
+def test_the_layout_of_a_run_refuses_them_too(tmp_path: Path) -> None:
+    plan = trial_plan(
+        recipe=Asked("digits", {"sparse": True}),
+        optim=Optim("adagrad"),
+        layout=Layout("fsdp", shard=2),
+    )
+    for told in Gang(plan, tmp_path).wait():
+        assert told.code == 2
+        assert "does not add up the sparse gradients" in told.one("error")["message"]
 
 
 def test_a_score_that_the_recipe_does_not_tell_is_refused() -> None:

@@ -6,12 +6,13 @@ import json
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.engine.trials import Gang, Told, ddp, train, trial_plan
+from tests.engine.trials import Gang, Told, ddp, train, trial_of, trial_plan
 from turnaround.spec import Budget, Checkpoint, Data, Evaluate, Optim, Plan, Recipe
 
 STOPPED = 75
@@ -58,6 +59,16 @@ def test_n_steps_and_n_more_are_two_n_steps_bit_for_bit(tmp_path: Path) -> None:
     assert joined(first, second) == whole.curve()
     assert same(parameters(tmp_path / "whole", 40), parameters(tmp_path / "halves", 40))
     assert second.one("summary")["values"] == whole.one("summary")["values"]
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam", "adagrad"])
+def test_so_they_are_where_parameters_do_not_lie_row_by_row(name: Any, tmp_path: Path) -> None:
+    plan = trial_of("turned", optim=Optim(name, lr=0.05), checkpoint=Checkpoint(every=10))
+    whole = train(plan, tmp_path / "whole")
+    first = train(replace(plan, budget=Budget(steps=20)), tmp_path / "halves")
+    second = train(plan, tmp_path / "halves", attempt=2)
+    assert joined(first, second) == whole.curve()
+    assert same(parameters(tmp_path / "whole", 40), parameters(tmp_path / "halves", 40))
 
 
 def test_a_killed_run_repeats_the_steps_since_its_checkpoint_and_ends_the_same(

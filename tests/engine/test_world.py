@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 from multiprocessing.connection import Connection
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 
 from tests.engine.trials import CONTEXT, without_home
-from turnaround.engine.world import World, join
+from turnaround.engine.world import World, _leaving, join
 from turnaround.spec import Assignment
 
 
@@ -35,6 +37,22 @@ def test_alone_everything_is_ones_own() -> None:
         assert world.agree(True, 3.0) == (True, 3.0)
         assert world.sum(torch.ones(2)).tolist() == [1.0, 1.0]
         assert not dist.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("device", "fails", "left"),
+    [("cpu", True, 1), ("cpu", False, 1), ("cuda", True, 0), ("cuda", False, 1)],
+)
+def test_a_rank_that_fails_waits_for_no_other_to_leave(
+    device: str, fails: bool, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With NCCL nobody leaves a group alone."""
+    calls: list[None] = []
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: calls.append(None))
+    with contextlib.suppress(ValueError), _leaving(torch.device(device)):
+        if fails:
+            raise ValueError
+    assert len(calls) == left
 
 
 def talk(rank: int, store: str, listener: socket.socket | None, answer: Connection) -> None:

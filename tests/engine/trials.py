@@ -48,6 +48,13 @@ def trial_plan(**changes: Any) -> Plan:
     return replace(plan, **changes)
 
 
+def trial_of(name: str, **changes: Any) -> Plan:
+    """Forty steps of another of the tests' recipes, which tells no score."""
+    place = replace(trial_plan().place, recipe_file=f"recipes/{name}.py")
+    looks = Evaluate(every=10)
+    return trial_plan(**{"recipe": Recipe(name, {}), "place": place, "evaluate": looks} | changes)
+
+
 @dataclass
 class Told:
     """What a run said, and how it ended."""

@@ -43,7 +43,10 @@ class Reduce:
 
 
 class Compressed(Reduce):
-    """The sum over ranks of what is left of the numbers in 16 bits."""
+    """The sum over ranks of what is left of the numbers in 16 bits.
+
+    Rows of a table stay as they are where that would be fp16: torch adds up no sparse ones.
+    """
 
     def __init__(self, kind: torch.dtype, world: World) -> None:
         super().__init__(world)
@@ -51,6 +54,8 @@ class Compressed(Reduce):
 
     def __call__(self, bucket: Tensor) -> torch.futures.Future[Any]:
         """A future of the sum of every rank's `bucket`, which holds it then."""
+        if bucket.is_sparse and self._kind is torch.float16:
+            return super().__call__(bucket)
         scale = self._scale(bucket)
         sent = (bucket if scale is None else bucket * scale).to(self._kind)
 

@@ -81,14 +81,19 @@ def attend(parts: Parts, now: Progress) -> bool:
 
 
 def restore(parts: Parts) -> Progress:
-    """Where the newest checkpoint stood; parameters and optimizer are as they were then."""
-    parts.checkpoints.sweep()
-    name = parts.world.share(parts.checkpoints.newest("step"))
-    if name is None:
-        return Progress()
-    state = parts.checkpoints.load(name, parts.world)
-    parts.update.load_state_dict(state)
-    return Progress(**state["progress"] | {"stopping": False})
+    """Where the newest checkpoint stood; parameters and optimizer are as they were then.
+
+    Nobody goes on before everyone has it: a group that is ahead would save, and remove it.
+    """
+    if parts.world.leads:
+        parts.checkpoints.sweep()
+    everyone = parts.update.everyone
+    name = everyone.share(parts.checkpoints.newest("step"))
+    state = {} if name is None else parts.checkpoints.load(name, parts.world)
+    if state:
+        parts.update.load_state_dict(state)
+    everyone.meet()
+    return Progress(**state.get("progress", {}) | {"stopping": False})
 
 
 def learner(parts: Parts, now: Progress) -> Callable[[], None]:

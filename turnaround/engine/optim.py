@@ -84,10 +84,15 @@ def bare(optimizer: Optimizer) -> Callable[[], None]:
 
 def fits(spec: Optim, model: nn.Module) -> None:
     """Refuse a model whose gradients hold only the rows that were met, but for BY_ROWS."""
-    tables = [n for n, m in model.named_modules() if getattr(m, "sparse", False) is True]
+    tables = sparse(model)
     if tables and spec.name not in BY_ROWS:
         message = f"optim={spec.name} does not take the sparse gradients of {tables[0]}"
         raise ConfigError(message, "optim=adagrad, or sparse=false for the recipe's tables")
+
+
+def sparse(model: nn.Module) -> list[str]:
+    """Modules whose gradients hold only the rows that were met."""
+    return [n for n, m in model.named_modules() if getattr(m, "sparse", False) is True]
 
 
 def kept(spec: Optim) -> int:

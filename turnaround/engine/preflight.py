@@ -42,6 +42,7 @@ def look(plan: Plan, make: Callable[[], Recipe[Any]], layout: type[Layout]) -> F
     """What the plan comes to; an error is the one that a run would end with."""
     recipe, model = _outline(make)
     optim.fits(plan.optim, model)
+    layout.admit(model, plan.layout, plan.cluster.device)
     portion = layout.portion(model, recipe, plan.layout)
     if plan.layout.activation_checkpointing:
         blocks.forget(model)

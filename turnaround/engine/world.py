@@ -21,7 +21,7 @@ import json
 import os
 import random
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -119,6 +119,9 @@ class World:
         """Rank 0's bytes."""
         return value
 
+    def align(self, tensors: Iterable[Tensor]) -> None:
+        """Rank 0's numbers in these tensors on every rank."""
+
     def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
         """Whether any rank wants to stop, and rank 0's clock."""
         return stop, seconds
@@ -210,6 +213,11 @@ class Gang(World):
         dist.broadcast(tensor, self.ranks[0], self.group)
         return bytes(room)
 
+    def align(self, tensors: Iterable[Tensor]) -> None:
+        """Rank 0's numbers in these tensors on every rank."""
+        for tensor in tensors:
+            dist.broadcast(tensor.data, self.ranks[0], self.group)
+
     def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
         """As of the call before this one: it travels while the next step computes.
 
@@ -265,12 +273,23 @@ def join(assignment: Assignment, listener: int | None = None) -> Iterator[World]
         timeout=ANSWER,
     )
     _left.append(dist.group.WORLD)
-    try:
+    with _leaving(device):
         world = Gang(device, assignment.rank, assignment.size)
         world.host = str(assignment.store).rpartition(":")[0]
         yield world
-    finally:
-        dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _leaving(device: torch.device) -> Iterator[None]:
+    """Leave the group at the end. With NCCL all ranks do so together, and one that fails alone
+    would wait before it has said why: it stays, and its process ends with it."""
+    try:
+        yield
+    except BaseException:
+        if device.type != "cuda":
+            dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
 
 
 def number(*key: int) -> int:

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from torch import nn
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from tests.engine.layouts.test_tensor import model, recipe
 from tests.engine.spread import plan_for
@@ -15,6 +19,7 @@ from tests.engine.test_equal import CLIPPED, agree
 from tests.engine.trials import Gang, train
 from turnaround.engine.layouts import stream
 from turnaround.engine.layouts.tensor import matching, resolve
+from turnaround.engine.world import World
 from turnaround.errors import ConfigError
 from turnaround.spec import Data, Layout, Recipe, Update
 
@@ -46,6 +51,33 @@ def test_a_stream_that_does_not_fit_is_refused() -> None:
     odd.get_submodule("blocks.1").register_parameter("gain", nn.Parameter())
     with pytest.raises(ConfigError, match=r"blocks\.1 has parameters beside those of its layers"):
         styled(odd, ["blocks.0", "blocks.1"])
+
+
+class Drawing(nn.Module):
+    """Keeps what it draws."""
+
+    def forward(self, stream: Tensor) -> Tensor:
+        self.drawn = torch.rand(()).item()
+        return stream
+
+
+def drawn(rank: int) -> list[float]:
+    """Before, in and after the stream, by one of two ranks; nothing is sent."""
+    dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=2)
+    try:
+        world, parts = World(torch.device("cpu")), [Drawing() for _ in range(3)]
+        stream.flow(parts[1], parts[1], DeviceMesh("cpu", [0, 1]), world.seed)
+        world.seed(7)
+        nn.Sequential(*parts)(torch.zeros(1, 4, 2))
+        return [part.drawn for part in parts]
+    finally:
+        dist.destroy_process_group()
+
+
+def test_only_what_is_drawn_in_the_stream_differs_by_rank() -> None:
+    one, two = drawn(0), drawn(1)
+    assert [a == b for a, b in zip(one, two, strict=True)] == [True, False, True]
+    assert len({*one, *two}) == 4
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 from tests.engine.test_equal import agree
 from tests.engine.trials import Gang, Told, ddp, train, trial_plan
 from turnaround.engine.updates.sync import drawn
-from turnaround.spec import Budget, Evaluate, Layout, Optim, Plan, Update
+from turnaround.spec import Budget, Evaluate, Layout, Optim, Plan, Recipe, Update
 
 
 def ended(plan: Plan, home: Path) -> Told:
@@ -31,6 +31,12 @@ def patient(groups: int, **changes: Any) -> Plan:
 def test_a_step_that_waits_for_all_is_that_of_one_device(tmp_path: Path) -> None:
     one = train(trial_plan(precision="fp64", optim=Optim("adam", lr=0.01)), tmp_path / "one")
     agree(one, ended(patient(2), tmp_path / "two"), 1e-9)
+
+
+def test_so_it_is_where_gradients_hold_some_rows_of_a_table(tmp_path: Path) -> None:
+    rows = {"recipe": Recipe("digits", {"sparse": True}), "optim": Optim("adagrad", lr=0.1)}
+    one = train(trial_plan(precision="fp64", **rows), tmp_path / "one")
+    agree(one, ended(replace(patient(2), **rows), tmp_path / "two"), 1e-9)
 
 
 @pytest.mark.slow

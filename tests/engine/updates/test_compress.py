@@ -14,7 +14,7 @@ from torch.distributed import HashStore  # type: ignore[attr-defined]  # torch l
 from tests.engine.trials import Gang, Told, ddp, trial_plan
 from turnaround.engine.compress import Compressed
 from turnaround.engine.world import World
-from turnaround.spec import Optim, Plan, Update
+from turnaround.spec import Optim, Plan, Recipe, Update
 
 
 def trained(plan: Plan, home: Path) -> Told:
@@ -35,6 +35,17 @@ def test_half_the_bytes_give_nearly_the_same_curve(
     assert half.curve() != whole.curve()
     sent = [told.curve("update/bytes")[40] for told in (whole, half)]
     assert sent[1] == pytest.approx(sent[0] / 2)
+
+
+@pytest.mark.parametrize("kind", ["bf16", "fp16"])
+def test_rows_of_a_table_are_added_up_too(kind: str, tmp_path: Path) -> None:
+    plan = trial_plan(
+        recipe=Recipe("digits", {"sparse": True}), optim=Optim("adagrad", lr=0.1, clip=1.0)
+    )
+    update = Update(compress=kind)  # type: ignore[arg-type]  # one of its words
+    whole = trained(plan, tmp_path / "whole")
+    half = trained(replace(plan, update=update), tmp_path / "half")
+    assert half.curve() == pytest.approx(whole.curve(), rel=0.02)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine.test_equal import agree
 from tests.engine.test_resume import dropping, interrupted, joined, parameters, same
-from tests.engine.trials import Gang, Told, ddp, train, trial_plan
+from tests.engine.trials import Gang, Told, ddp, train, trial_of, trial_plan
 from turnaround.engine.checkpoint import Checkpoints
 from turnaround.spec import Budget, Checkpoint, Optim, Plan, Recipe, Update
 
@@ -41,6 +41,12 @@ def test_one_worker_is_one_device(case: str, tmp_path: Path) -> None:
     tolerance, changes = CASES[case]
     told = train(trial_plan(update=ALONE, **changes), tmp_path / "worker")
     agree(train(trial_plan(**changes), tmp_path / "device"), told, tolerance)
+
+
+def test_so_it_is_where_parameters_do_not_lie_row_by_row(tmp_path: Path) -> None:
+    plan = trial_of("turned", **CASES["fp64"][1])
+    told = train(replace(plan, update=ALONE), tmp_path / "worker")
+    agree(train(plan, tmp_path / "device"), told, 1e-9)
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -74,6 +80,17 @@ def test_two_workers_share_the_work_and_say_how_stale_it_was(tmp_path: Path) -> 
     assert told[0].curve("update/bytes")[summary["steps"]] > 0
     losses = told[0].curve("loss", "valid")
     assert losses[max(losses)] < losses[min(losses)]
+
+
+def test_nobody_goes_on_before_all_groups_have_what_they_go_on_from(tmp_path: Path) -> None:
+    plan = trial_plan(update=TWO, checkpoint=Checkpoint(every=5, keep=1), precision="fp64")
+    ended(replace(plan, budget=Budget(steps=10)), tmp_path)
+    late = Recipe("digits", {"slow": 1, "wake": 3.0, "pause": 0.02})
+    gang = Gang(replace(plan, recipe=late), tmp_path, attempt=2)
+    told = gang.wait()
+    assert [rank.code for rank in told] == [0, 0], told[0].events[-1]
+    assert min(told[0].curve()) in (11, 12)
+    assert len(told[0].curve()) < 28  # the late group has done the rest
 
 
 def test_a_dead_worker_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -17,25 +17,41 @@ from turnaround.spec import Budget, Checkpoint, Evaluate, Optim, Plan, Recipe, U
 ADAGRAD = Optim("adagrad", lr=0.1)
 
 
-def large(rows: int, steps: int, update: Update) -> Plan:
+def large(rows: int, steps: int, update: Update, sparse: bool = False) -> Plan:
     """A table of which eleven rows are in use."""
     return trial_plan(
         update=update,
         optim=ADAGRAD,
-        recipe=Recipe("digits", {"rows": rows}),
+        recipe=Recipe("digits", {"rows": rows, "sparse": sparse}),
         budget=Budget(steps=steps),
         evaluate=Evaluate(every=steps),
         checkpoint=Checkpoint(every=steps),
     )
 
 
-def test_only_touched_rows_travel_and_the_curve_is_that_of_one_device(tmp_path: Path) -> None:
-    plan = large(5000, 40, Update("async", groups=1))
+@pytest.mark.parametrize("sparse", [False, True])
+def test_only_touched_rows_travel_and_the_curve_is_that_of_one_device(
+    sparse: bool, tmp_path: Path
+) -> None:
+    plan = large(5000, 40, Update("async", groups=1), sparse)
     told = train(plan, tmp_path / "worker")
     agree(train(replace(plan, update=Update()), tmp_path / "device"), told, 5e-5)
     dense = 2 * 5000 * 8 * 4  # there and back
     first = 5000 * (8 * 4 + 4) / 40  # the whole table is fetched once
     assert told.curve("update/bytes")[40] - first < 0.05 * dense
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+def test_gradients_of_some_rows_wait_to_be_pushed_as_those_of_all_do(
+    decay: float, tmp_path: Path
+) -> None:
+    update = Update("hybrid", groups=1, every=2, pull=4)
+    some, all_rows = (
+        replace(large(50, 40, update, sparse), optim=replace(ADAGRAD, weight_decay=decay))
+        for sparse in (True, False)
+    )
+    told = train(some, tmp_path / "some")
+    agree(train(all_rows, tmp_path / "all"), told, 5e-5)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,17 +25,20 @@ from turnaround.engine import noise
 from turnaround.engine.compress import Compressed, Reduce
 from turnaround.engine.layouts import blocks
 from turnaround.engine.metrics import Mean
-from turnaround.engine.optim import total_norm
+from turnaround.engine.optim import sparse, total_norm
 from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
+from turnaround.errors import ConfigError
 
 Forward = Callable[[nn.Module], Mean]  # the loss of one micro-batch
+STEP = "step"  # in an optimizer's state: a count, not a moment of the parameter's shape
 
 
 class Layout:
     """One device."""
 
     exact = True  # draws the same loss curve as one device
+    by_rows: ClassVar[tuple[str, ...]] = ("cpu", "cuda")  # where it adds up sparse gradients
     exposed = 0.0  # seconds of the last `gradients` spent waiting for other ranks
 
     def __init__(self, world: World, settings: spec.Layout) -> None:
@@ -51,8 +54,18 @@ class Layout:
         """
         return sum(parameter.numel() for parameter in model.parameters())
 
+    @classmethod
+    def admit(cls, model: nn.Module, settings: spec.Layout, device: str) -> None:
+        """Refuse a model with sparse gradients where such ones are not added up."""
+        tables = sparse(model)
+        if tables and settings.devices > 1 and device not in cls.by_rows:
+            asked = f"layout={settings.name} on {device}"
+            message = f"{asked} does not add up the sparse gradients of {tables[0]}"
+            raise ConfigError(message, "sparse=false for the recipe's tables, or layout=single")
+
     def wrap(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
         """The model as it is called while training."""
+        self.admit(model, self.settings, self.world.device.type)
         model = model.to(self.world.device)
         if self.settings.activation_checkpointing:
             blocks.forget(model)
@@ -71,6 +84,13 @@ class Layout:
     def parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """What the optimizer moves, by the names in the recipe's model."""
         return dict(self.whole(model).named_parameters())
+
+    def running(self, model: nn.Module) -> list[Tensor]:
+        """Buffers that training moves, as those of batch norms: each rank's by its own examples.
+
+        What is judged and kept has the first rank's.
+        """
+        return [buffer for buffer in model.buffers() if buffer.is_floating_point()]
 
     def reader(self) -> tuple[int, int]:
         """Which share of every batch this rank reads: its number, and of how many."""
@@ -134,7 +154,12 @@ class Layout:
         """The inverse of `state_dict`; the optimizer's settings stay as the plan says."""
         self.load_weights(model, state["model"])
         names, saved = self.names(model, optimizer), state["optimizer"]
-        moments = {i: self.part(name, saved[name]) for i, name in names.items() if name in saved}
+        held = self.parameters(model)
+        moments = {
+            i: _laid(self.part(name, saved[name]), held[name])
+            for i, name in names.items()
+            if name in saved
+        }
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
@@ -158,3 +183,19 @@ class Layout:
         names = {id(parameter): name for name, parameter in self.parameters(model).items()}
         parameters = (p for group in optimizer.param_groups for p in group["params"])
         return {i: names[id(parameter)] for i, parameter in enumerate(parameters)}
+
+
+def moment(key: str, value: Any) -> bool:
+    """Whether that part of an optimizer's state is as its parameter is."""
+    return key != STEP and isinstance(value, Tensor)
+
+
+def _laid(state: dict[str, Any], like: Tensor) -> dict[str, Any]:
+    """The same, with moments that lie in memory as the parameter does: checkpoints keep them row by
+    row, and torch's fused optimizers walk through both without comparing."""
+    return {
+        key: torch.empty_like(like).copy_(value)
+        if moment(key, value) and value.shape == like.shape
+        else value
+        for key, value in state.items()
+    }

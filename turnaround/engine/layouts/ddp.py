@@ -23,6 +23,7 @@ from turnaround.engine.layouts import base
 from turnaround.engine.layouts.carrier import Carrier
 from turnaround.engine.layouts.losses import Losses
 from turnaround.engine.metrics import Mean
+from turnaround.engine.optim import sparse
 from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
 
@@ -33,6 +34,8 @@ BUCKET = 25
 
 class Layout(base.Layout):
     """One replica per device."""
+
+    by_rows = ("cpu",)  # NCCL has no sums of sparse tensors
 
     _ready = 0.0  # when the last backward pass had nothing left to do but to wait
 
@@ -55,7 +58,7 @@ class Layout(base.Layout):
         )
         self._losses, self._loads = Losses(self.world, carrier), [carrier.load]
         self._bytes = sum(p.nbytes for p in wrapped.parameters() if p.requires_grad)
-        if any(getattr(module, "sparse", False) is True for module in model.modules()):
+        if sparse(model):
             self._take_over(wrapped)  # how many rows travel is known then
         return wrapped
 
@@ -65,8 +68,14 @@ class Layout(base.Layout):
         self._take_over(model)
 
     def whole(self, model: nn.Module) -> nn.Module:
-        """The model as the recipe wrote it."""
-        return model.get_submodule("module.module")
+        """The model as the recipe wrote it, with rank 0's running buffers."""
+        replica = _replica(model)
+        self.world.align(self.running(replica))
+        return replica
+
+    def parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        """What the optimizer moves; any rank may ask, at any time."""
+        return dict(_replica(model).named_parameters())
 
     def reader(self) -> tuple[int, int]:
         """Each rank reads its share of every batch."""
@@ -90,7 +99,7 @@ class Layout(base.Layout):
     @contextlib.contextmanager
     def listening(self, model: nn.Module) -> Iterator[list[Tensor]]:
         """Gradients are heard before they are added up; those of the last piece are of all."""
-        learnt = [p for p in self.whole(model).parameters() if p.requires_grad]
+        learnt = [p for p in self.parameters(model).values() if p.requires_grad]
         found: dict[int, Tensor] = {}  # norms
 
         def hear(place: int, gradient: Tensor) -> None:
@@ -134,3 +143,7 @@ class Layout(base.Layout):
 
     def _done(self) -> None:
         self._ready = time.perf_counter()
+
+
+def _replica(model: nn.Module) -> nn.Module:
+    return model.get_submodule("module.module")

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Replicate
 
@@ -31,11 +30,11 @@ from turnaround.engine.metrics import Mean
 from turnaround.engine.recipe import Recipe
 from turnaround.engine.world import World
 
-STEP = "step"  # in an optimizer's state: a count, not a moment of the parameter's shape
-
 
 class Parted(base.Layout):
     """Each rank holds a part."""
+
+    by_rows = ()  # torch cuts up dense gradients only
 
     def __init__(self, world: World, settings: spec.Layout) -> None:
         super().__init__(world, settings)
@@ -48,9 +47,9 @@ class Parted(base.Layout):
 
     def wrap(self, model: nn.Module, recipe: Recipe[Any]) -> nn.Module:
         """The model as it is called while training; rank 0's parameters are everyone's."""
+        self.admit(model, self.settings, self.world.device.type)
         model = model.to(self.world.device)
-        for tensor in (*model.parameters(), *model.buffers()):
-            dist.broadcast(tensor.data, self.world.ranks[0], self.world.group)
+        self.world.align((*model.parameters(), *model.buffers()))
         self._outline = outline(model)
         model = self.cut(model, recipe)
         self._spread = self.held(model)
@@ -75,6 +74,10 @@ class Parted(base.Layout):
     def parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """This rank's parts, as plain tensors."""
         return self._mine
+
+    def running(self, model: nn.Module) -> list[Tensor]:
+        """Buffers that training moves, as plain tensors."""
+        return [_plain(buffer) for buffer in super().running(model)]
 
     def reader(self) -> tuple[int, int]:
         """Ranks that hold parts of one replica's layers read the same."""
@@ -132,6 +135,7 @@ class Parted(base.Layout):
 
     def collected(self, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         """Names and whole tensors of the recipe's model, one after another."""
+        self.world.align(self.running(model))
         for name, tensor in self.tensors(model).items():
             yield name, _full(tensor)
 
@@ -140,8 +144,7 @@ class Parted(base.Layout):
         """The inverse of `weights`."""
         copy.deepcopy(self._outline).load_state_dict(weights, assign=True)  # does it fit?
         for name, tensor in self.tensors(model).items():
-            local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
-            local.copy_(_cut_like(weights[name], tensor))
+            _plain(tensor).copy_(_cut_like(weights[name], tensor))
 
     @torch.no_grad()
     def gathered(
@@ -155,13 +158,13 @@ class Parted(base.Layout):
         """This rank's part of one parameter's state."""
         like = self._spread[name]
         return {
-            key: _cut_like(value, like) if _moment(key, value) else value
+            key: _cut_like(value, like) if base.moment(key, value) else value
             for key, value in moments.items()
         }
 
     def _gather(self, like: Tensor, moments: dict[str, Any]) -> dict[str, Any]:
         return {
-            key: _full(_as(value, like)).cpu() if _moment(key, value) else value
+            key: _full(_as(value, like)).cpu() if base.moment(key, value) else value
             for key, value in moments.items()
         }
 
@@ -202,6 +205,12 @@ def _local(parameter: nn.Parameter) -> nn.Parameter:
     return nn.Parameter(parameter.to_local().detach(), parameter.requires_grad)
 
 
+def _plain(tensor: Tensor) -> Tensor:
+    """This rank's part, in the same memory."""
+    local: Tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return local
+
+
 def _local_gradient(parameter: nn.Parameter) -> Tensor | None:
     gradient = parameter.grad
     if not isinstance(gradient, DTensor) or not isinstance(parameter, DTensor):
@@ -219,10 +228,6 @@ def _full(tensor: Tensor) -> Tensor:
     logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
     whole: Tensor = tensor.full_tensor()  # that two cuts take two messages is known, and no news
     return whole
-
-
-def _moment(key: str, value: Any) -> bool:
-    return key != STEP and isinstance(value, Tensor)
 
 
 def _as(part: Tensor, like: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate, Shard
@@ -57,23 +58,28 @@ def _by_place(name: str, module: nn.Module) -> ParallelStyle:
     return SequenceParallel(sequence_dim=PLACES, use_local_output=True)
 
 
-def flow(first: nn.Module, last: nn.Module, mesh: DeviceMesh, seed: Callable[[], None]) -> None:
+def flow(first: nn.Module, last: nn.Module, mesh: DeviceMesh, seed: Callable[..., None]) -> None:
     """Each rank takes its places before `first`, and all have the whole again after `last`.
 
-    What is drawn from then on differs by rank: else each part would drop the same places.
+    What is drawn in between differs by rank: else each part would drop the same places. What is
+    drawn after is the same again: all ranks compute it alike, and would else drift apart.
     """
+    start = 0  # what the numbers before `first` follow from
 
     def take(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        nonlocal start
         whole, *others = inputs
         _even(whole, mesh.size())
         everyone = DTensor.from_local(whole, mesh, [Replicate()], run_check=False)
         part = everyone.redistribute(placements=[Shard(PLACES)]).to_local()
-        seed()
+        start = torch.initial_seed()
+        seed(start, mesh.get_local_rank())
         return part, *others
 
     def give(module: nn.Module, inputs: object, part: Tensor) -> Tensor:
         spread = DTensor.from_local(part, mesh, [Shard(PLACES)], run_check=False)
         whole: Tensor = spread.redistribute(placements=[Replicate()]).to_local()
+        seed(start, mesh.size())  # the number of no rank
         return whole
 
     first.register_forward_pre_hook(take)

@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import nn
 from torch.distributed.tensor.parallel import (
     ColwiseParallel,
@@ -76,11 +75,7 @@ class Layout(fsdp.Layout):
         """How each layer is done when what lies between the cut ones is in parts as well."""
         stretch = stretched(recipe, model)
         first, last = (model.get_submodule(stretch[end]) for end in (0, -1))
-
-        def seed() -> None:
-            self.world.seed(torch.initial_seed(), self.grid.place["tensor"])
-
-        stream.flow(first, last, self.grid.mesh["tensor"], seed)
+        stream.flow(first, last, self.grid.mesh["tensor"], self.world.seed)
         return stream.styles(model, stretch, kinds)
 
 

@@ -265,7 +265,9 @@ def _parts(values: Values, count: int) -> list[Values]:
     for name, value in values.items():
         if parts[-1] and seen >= total * len(parts) / count:
             parts.append({})
-        parts[-1][name] = value.detach().to("cpu", copy=True)
+        # Row by row, as gradients arrive: fused optimizers walk through both without comparing.
+        rows = torch.contiguous_format
+        parts[-1][name] = value.detach().to("cpu", copy=True, memory_format=rows)
         seen += value.numel()
     return parts
 

@@ -11,7 +11,9 @@ bucket them by length (data.bucket), or the slow ones are learnt less.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -92,6 +94,12 @@ class Update(sync.Update):
         self._wish |= wish
         now.stopping, now.seconds = self._word["stop"], self._word["seconds"]
 
+    @contextlib.contextmanager
+    def settled(self) -> Iterator[None]:
+        """From here on running buffers are the first group's, which are what is kept."""
+        self.peers.align(self.layout.running(self.model))
+        yield
+
     def total(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """The sums over all groups."""
         return self.peers.total(super().total(sums))
@@ -142,7 +150,7 @@ class Update(sync.Update):
             raise Late
 
     def _flat(self) -> Tensor:
-        return torch.cat([_gradient(p).flatten() for p in self._parameters])
+        return torch.cat([_gradient(p).to_dense().flatten() for p in self._parameters])
 
     @torch.no_grad()
     def _take(self) -> Mean:
@@ -161,7 +169,7 @@ class Update(sync.Update):
             dist.broadcast(flat, self.group.ranks[0], group=self.group.group)
         sizes = [parameter.numel() for parameter in self._parameters]
         for parameter, part in zip(self._parameters, torch.split(flat, sizes), strict=True):
-            parameter.grad = _gradient(parameter).copy_(part.view_as(parameter))
+            parameter.grad = _gradient(parameter).to_dense().copy_(part.view_as(parameter))
         return Mean(torch.tensor(self._word["loss"], dtype=torch.float64, device=device))
 
     @functools.cached_property

@@ -29,7 +29,7 @@ from turnaround.engine.layouts.base import Layout
 from turnaround.engine.optim import Scale
 from turnaround.engine.pace import Progress
 from turnaround.engine.service import wire
-from turnaround.engine.service.parameters import Record, Service, Values, mean
+from turnaround.engine.service.parameters import Record, Rows, Service, Values, mean
 from turnaround.engine.service.wire import Head, Line, call
 from turnaround.engine.updates import sync
 from turnaround.engine.updates.sync import Gradients, Seen
@@ -55,6 +55,7 @@ class Update(sync.Update):
         scale: Scale,
     ) -> None:
         super().__init__(plan, layout.world, layout, model, optimizer, scale)
+        self.everyone = world  # all groups
         self.group, self.groups = world.rank // self.world.size, world.size // self.world.size
         self.judges = self.group == 0
         self.every = self.settings.every or 1
@@ -214,7 +215,7 @@ class Update(sync.Update):
         if self.every == 1:
             self._sums = gradients
         elif not self._sums:
-            self._sums = [gradient.clone() for gradient in gradients]
+            self._sums = [gradient.to_dense().clone() for gradient in gradients]
         else:
             torch._foreach_add_(self._sums, gradients)
 
@@ -241,11 +242,12 @@ class Update(sync.Update):
 
         First all that is dense, then of each table the numbers of the touched rows and the rows.
         """
-        dense = [part.flatten() for name, part in whole.items() if name not in self._tables]
+        dense = [
+            part.to_dense().flatten() for name, part in whole.items() if name not in self._tables
+        ]
         parts = [torch.cat(dense) if dense else torch.empty(0)]
         for name in (name for name in whole if name in self._tables):
-            index = whole[name].flatten(1).any(dim=1).nonzero()[:, 0]
-            parts += [index.int(), whole[name][index]]
+            parts += _touched(whole[name])
         kind = KINDS.get(self.settings.compress, parts[0].dtype)
         scale = 1.0 if kind is not torch.float16 else _room(parts)
         return [(p * scale).to(kind) if p.is_floating_point() else p for p in parts], scale
@@ -315,6 +317,15 @@ def tables(plan: Plan, layout: Layout, model: nn.Module) -> set[str]:
         return set()
     modules = layout.whole(model).named_modules()
     return {f"{name}.weight".lstrip(".") for name, m in modules if isinstance(m, nn.Embedding)}
+
+
+def _touched(gradient: Tensor) -> Rows:
+    """Of a table: the numbers of the rows that a batch has met, and the rows."""
+    if gradient.is_sparse:
+        held = gradient.coalesce()
+        return held.indices()[0].int(), held.values()
+    index = gradient.flatten(1).any(dim=1).nonzero()[:, 0]
+    return index.int(), gradient[index]
 
 
 def _room(parts: list[Tensor]) -> float:

@@ -58,8 +58,7 @@ class Update(sync.Update):
         self.since = self._zeros()  # (sum, count) of this group's loss in them
         self.bytes = 0  # handed to the network, between groups
         self._mine = list(layout.parameters(model).values())
-        for tensor in (*self._mine, *model.buffers()):
-            self._spread(tensor.data)
+        self.peers.align((*self._mine, *model.buffers()))
         self._outer = [Parameter(p.detach().clone()) for p in self._mine]
         lr, momentum = self.settings.outer_lr, self.settings.outer_momentum
         self._outward = SGD(self._outer, lr, momentum, nesterov=momentum > 0)
@@ -91,7 +90,11 @@ class Update(sync.Update):
 
     @contextlib.contextmanager
     def settled(self) -> Iterator[None]:
-        """Inside, the parameters are those of an agreement at this moment; afterwards as before."""
+        """Inside, the parameters are those of an agreement at this moment; afterwards as before.
+
+        Running buffers stay those of the first group, the only ones that anybody looks at.
+        """
+        self.peers.align(self.layout.running(self.model))
         if self.age == 0:
             yield
             return
@@ -168,11 +171,6 @@ class Update(sync.Update):
         self.since.zero_()
 
     # ── what is kept ──
-
-    def _spread(self, tensor: Tensor) -> None:
-        """The first group's to all."""
-        if self.peers.size > 1:
-            dist.broadcast(tensor, self.peers.ranks[0], group=self.peers.group)
 
     def _gathered(self, state: Any) -> list[Any]:
         """Every group's `state`, on the first; on the others their own stands for it."""

@@ -49,6 +49,7 @@ class Update:
     ) -> None:
         self.settings = plan.update
         self.world = world  # what the loop works with: whoever must do the same things together
+        self.everyone = world  # those of all groups, who restore together
         self.layout = layout
         self.model = model
         self.optimizer = optimizer

@@ -22,9 +22,11 @@ class Config:
     examples: int = 96
     width: int = 8
     rows: int = 11  # of the embedding, eleven of them in use
+    sparse: bool = False  # its gradients hold the rows that were met
     dropout: float = 0.0
     pause: float = 0.0  # seconds a micro-batch
     slow: int | None = None  # a rank for which it is ten times as long
+    wake: float = 0.0  # seconds until that rank has read what it trains on
     signal: int = 0  # that a process sends itself, at a moment that no other process could meet:
     times: int = 1  # so often,
     whose: int | None = 0  # of this rank, or every one,
@@ -39,9 +41,9 @@ class Batch:
 
 
 class Successor(nn.Module):
-    def __init__(self, width: int, dropout: float, rows: int = 11) -> None:
+    def __init__(self, width: int, dropout: float, rows: int = 11, sparse: bool = False) -> None:
         super().__init__()
-        self.embed = nn.Embedding(rows, width, padding_idx=PAD)
+        self.embed = nn.Embedding(rows, width, padding_idx=PAD, sparse=sparse)
         self.drop = nn.Dropout(dropout)
         self.lstm = nn.LSTM(width, width, batch_first=True)
         self.out = nn.Linear(width, 11)
@@ -61,6 +63,8 @@ class Digits(Recipe[Batch]):
     seen = 0  # training batches
 
     def data(self, split: str) -> list[Tensor]:
+        if split == "train" and self.config.slow == rank():
+            time.sleep(self.config.wake)
         rng = torch.Generator().manual_seed(["train", "valid", "test"].index(split))
         count = self.config.examples if split == "train" else 16
         lengths = torch.randint(1, 9, (count,), generator=rng).tolist()
@@ -71,7 +75,8 @@ class Digits(Recipe[Batch]):
         return Batch(digits, torch.where(digits == PAD, PAD, digits % 10 + 1))
 
     def model(self) -> nn.Module:
-        return Successor(self.config.width, self.config.dropout, self.config.rows)
+        c = self.config
+        return Successor(c.width, c.dropout, c.rows, c.sparse)
 
     def inputs(self, batch: Batch) -> tuple[Tensor]:
         time.sleep(self.config.pause)
