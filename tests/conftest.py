@@ -19,7 +19,7 @@ import pytest
 from tests.workshop import make_store
 from turnaround.signature import signature
 
-SLOW = 1200  # seconds that a slow test may take; the longest takes 270 on a quiet machine
+SLOW = 1800  # seconds that a slow test may take; the longest takes 270 on a quiet machine
 PATIENCE = 30.0  # seconds in which what was told to end may end
 MEMORY = Path("/dev/shm")  # a new journal takes 15 ms there and 80 on a disk; a test run 100 MB
 

@@ -20,7 +20,9 @@ class Turned(Recipe[Batch]):
     def model(self) -> nn.Module:
         last = nn.Linear(12, 2)
         last.weight = nn.Parameter(last.weight.detach().T.contiguous().T)
-        images = nn.Conv2d(2, 3, 2).to(memory_format=torch.channels_last)
+        images = nn.Conv2d(2, 3, 2)
+        rows = images.weight.detach().contiguous(memory_format=torch.channels_last)
+        images.weight = nn.Parameter(rows)
         return nn.Sequential(images, nn.Flatten(), last)
 
     def inputs(self, batch: Batch) -> tuple[Tensor]:
