@@ -21,6 +21,7 @@ from tests.projects import STEADY, TWO, make_project
 from turnaround.cli.running.steer import steer
 from turnaround.journal import Journal, Run
 from turnaround.launch.pool import Pool
+from turnaround.pool.places import owner
 from turnaround.spec import Status
 from turnaround.sweep import start
 
@@ -62,8 +63,7 @@ def test_one_of_them_is_stopped_by_a_word_to_it_alone(tmp_path: Path) -> None:
     journal, plan = Journal(tmp_path / "home"), example_plan()
     tags = {"sweep": "sweep-22222", "trial": "3"}
     inline = replace(plan, cluster=replace(plan.cluster, name="inline"), tags=tags)
-    me = f"{os.getpid()}:{psutil.Process().create_time()}"
-    row = journal.submit(inline, "steady-22222", owner=me)
+    row = journal.submit(inline, "steady-22222", owner=owner())
     steer(journal, row).stop(row, "enough")
     assert (journal.folder(row.id) / "stop").exists()
     assert journal.run(row.id).reason == "enough"

@@ -3,14 +3,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import psutil
 import pytest
 
 from turnaround.cli.running.steer import InlineSteer, PoolSteer, settle, steer
 from turnaround.errors import JournalError
 from turnaround.journal import Journal, Run
 from turnaround.launch.pool import Pool
-from turnaround.pool.places import Record, write_record
+from turnaround.pool.places import Record, birth, write_record
 from turnaround.spec import Status
 
 RUN = "seq2seq-aaaaa"
@@ -43,12 +42,12 @@ def test_an_inline_run_whose_process_was_killed_is_stopped(journal: Journal, inl
 
 
 def test_an_inline_run_whose_process_lives_is_left_alone(journal, inline, sleeper) -> None:
-    owner = f"{sleeper.pid}:{psutil.Process(sleeper.pid).create_time()}"
+    owner = f"{sleeper.pid}:{birth(sleeper.pid)}"
     assert settle(journal, inline(owner)).status is Status.RUNNING
 
 
 def test_stopping_an_inline_run_tells_its_owner(journal, inline, sleeper) -> None:
-    run = inline(f"{sleeper.pid}:{psutil.Process(sleeper.pid).create_time()}")
+    run = inline(f"{sleeper.pid}:{birth(sleeper.pid)}")
     assert isinstance(steer(journal, run), InlineSteer)
     steer(journal, run).stop(run)
     assert sleeper.wait(5) == -15
@@ -77,11 +76,13 @@ def test_a_pool_that_was_taken_down_is_left_down(journal, submit) -> None:
     assert said == [f"the pool is down and {RUN} waits for it: turnaround up"]
 
 
-def test_a_pool_that_was_killed_is_started_again(journal, submit, monkeypatch) -> None:
+def test_a_pool_that_was_killed_is_started_again(journal, submit, sleeper, monkeypatch) -> None:
     started: list[bool] = []
     monkeypatch.setattr(PoolSteer, "start", lambda self, say: started.append(True))
     pool = Pool(journal.root)
-    write_record(pool.places, Record(1, 12345.0, 1, "0", sys.executable, 1, 0, 60.0, 0.0))
+    write_record(pool.places, Record(sleeper.pid, 0.0, 1, "0", sys.executable, 1, 0, 60.0, 0.0))
+    sleeper.kill()
+    sleeper.wait()
     said: list[str] = []
     assert PoolSteer(pool).tend(submit(RUN), said.append)
     assert started == [True]

@@ -22,11 +22,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from turnaround.errors import JournalError
 from turnaround.journal import EventFile, Journal, new_id
-from turnaround.pool.places import alive
+from turnaround.pool.places import living, owner
 from turnaround.spec import Assignment, Event, Plan, Status, to_dict
 from turnaround.tracking import start
 
@@ -40,25 +38,20 @@ Watch = Callable[[Event], None]
 
 def run(plan: Plan, journal: Journal, watch: Watch, spans: dict[str, Any] | None = None) -> int:
     """Submit the plan and carry it out; the exit code."""
-    submitted = journal.submit(plan, new_id(plan.recipe.name), owner=_owner(), spans=spans)
+    submitted = journal.submit(plan, new_id(plan.recipe.name), owner=owner(), spans=spans)
     return _carry_out(submitted.id, 1, journal, watch)
 
 
 def resume(run: str, journal: Journal, watch: Watch, spans: dict[str, Any] | None = None) -> int:
     """Go on from the run's last checkpoint; the exit code."""
     row = journal.run(run)
-    pid, _, created = row.owner.partition(":")
-    if not row.status.over and pid and alive(int(pid), float(created)):
+    if not row.status.over and (pid := living(row.owner)):
         hint = f"turnaround watch {run}"
         raise JournalError(f"run {run} is being carried out by process {pid}", hint)
-    journal.update(run, owner=_owner(), recorded=not row.tracking, ended=None, exit_code=None)
+    journal.update(run, owner=owner(), recorded=not row.tracking, ended=None, exit_code=None)
     if spans:
         journal.append(run, Event("spans", spans, time.time(), row.attempt))
     return _carry_out(run, row.attempt + 1, journal, watch)
-
-
-def _owner() -> str:
-    return f"{os.getpid()}:{psutil.Process().create_time()}"
 
 
 def _carry_out(run: str, attempt: int, journal: Journal, watch: Watch) -> int:

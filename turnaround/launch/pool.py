@@ -29,7 +29,7 @@ from turnaround.pool import machines
 from turnaround.pool.head.head import sweep
 from turnaround.pool.machines import Machine
 from turnaround.pool.messages import wire
-from turnaround.pool.places import LOCAL, Places, Record, alive, read_record
+from turnaround.pool.places import LOCAL, Places, Record, read_record
 from turnaround.spec import PROTOCOL, Assignment, Cluster, Inventory, Plan, to_dict
 from turnaround.tracking import start as recorders
 
@@ -201,7 +201,7 @@ class Pool:
         with contextlib.suppress(OSError):
             wire.ask(self.places.node, {"op": "down"}, timeout=5)
         deadline = time.monotonic() + _LEAVE
-        while alive(record.pid, record.created):
+        while record.alive:
             if time.monotonic() > deadline:
                 with contextlib.suppress(psutil.Error):
                     psutil.Process(record.pid).kill()

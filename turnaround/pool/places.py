@@ -18,6 +18,8 @@ from turnaround.errors import LaunchError
 from turnaround.signature import signature
 
 LOCAL = "127.0.0.1"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_STARTED = 19  # field 22 of /proc/PID/stat, counted from the one after the name
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Record:
     """The pool that is up: who started it, with what."""
 
     pid: int
-    created: float  # the process's own start time: a pid alone may belong to somebody else by now
+    created: float  # by the clock, which may be set meanwhile
     protocol: int
     version: str
     interpreter: str
@@ -82,11 +84,12 @@ class Record:
     keep_warm: float  # seconds
     since: float
     address: str = LOCAL  # on which other machines reach it
+    birth: str = ""  # of the process: its pid alone may belong to somebody else by now
 
     @property
     def alive(self) -> bool:
         """That very process still runs."""
-        return alive(self.pid, self.created)
+        return alive(self.pid, self.birth)
 
 
 def read_record(places: Places) -> Record | None:
@@ -98,21 +101,44 @@ def read_record(places: Places) -> Record | None:
 
 
 def write_record(places: Places, record: Record) -> None:
-    """Whole or not at all."""
+    """Whole or not at all; with what its process is known by."""
     fresh = places.record.with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(record)))
+    fresh.write_text(json.dumps({**asdict(record), "birth": birth(record.pid)}))
     fresh.replace(places.record)
 
 
-def alive(pid: int, created: float) -> bool:
-    """The process with this id is the one that started at `created`, and is no zombie."""
+def owner() -> str:
+    """This process, as the journal names who carries a run out."""
+    return f"{os.getpid()}:{birth(os.getpid())}"
+
+
+def living(named: str) -> int | None:
+    """The id of a process that was named so, while it lives."""
+    pid, _, born = named.partition(":")
+    return int(pid) if pid and alive(int(pid), born) else None
+
+
+def alive(pid: int, born: str) -> bool:
+    """The process with this id is the one of that `birth`, and is no zombie."""
     try:
-        process = psutil.Process(pid)
-        return (
-            abs(process.create_time() - created) < 0.1 and process.status() != psutil.STATUS_ZOMBIE
-        )
+        return birth(pid) == born and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def birth(pid: int) -> str:
+    """When the process began: since which boot, and how many ticks after it; empty: it is gone.
+
+    A time of day would move when the clock is set, and a pool that lives would count as dead.
+    """
+    try:
+        if not _BOOT.exists():  # macOS, where the kernel keeps the time of day
+            return str(psutil.Process(pid).create_time())
+        told = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        ticks = told.rpartition(")")[2].split()[_STARTED]  # after its name, which may be anything
+        return f"{_BOOT.read_text().strip()}/{ticks}"
+    except (FileNotFoundError, ProcessLookupError, psutil.Error):
+        return ""
 
 
 def _private(folder: Path) -> Path:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections import defaultdict
@@ -21,12 +20,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from turnaround.errors import JournalError
 from turnaround.fusible import ENDED, MOST, STOP, common
 from turnaround.journal import Journal, Run, new_id, read_events
 from turnaround.launch.pool import Pool
+from turnaround.pool.places import owner
 from turnaround.signature import signature
 from turnaround.spec import Checkpoint, Cluster, Inventory, Plan, Status, Tracking
 from turnaround.sweep.outcome import TOGETHER
@@ -57,7 +55,7 @@ class Bundles:
         self.journal: Journal = pool.journal
         self._sweep = sweep
         self._devices = devices
-        self._me = f"{os.getpid()}:{psutil.Process().create_time()}"
+        self._me = owner()
         self._lock = threading.RLock()
         self._waiting: dict[str, Plan | None] = {}  # none: it is in the run's folder
         self._live: dict[str, Bundle] = {}

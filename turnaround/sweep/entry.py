@@ -7,13 +7,11 @@ In the journal a sweep is a run that a process of its own carries out, so that e
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-
-import psutil
 
 from turnaround.journal import Journal, Run, new_id
 from turnaround.plan import science
+from turnaround.pool.places import owner
 from turnaround.signature import signature
 from turnaround.spec import Plan, to_dict
 from turnaround.sweep.question import Mark, Question, first, planned, save
@@ -25,8 +23,7 @@ def enter(question: Question, journal: Journal, words: dict[str, object] | None 
     """The sweep in the journal; until its driver is up this process answers for it."""
     sweep = new_id("sweep")
     made = _plan(question, sweep)
-    me = f"{os.getpid()}:{psutil.Process().create_time()}"
-    row = journal.submit(made, sweep, owner=me, spans=words)
+    row = journal.submit(made, sweep, owner=owner(), spans=words)
     save(question, journal.folder(sweep))
     return row
 

@@ -19,14 +19,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from turnaround.errors import LaunchError, TurnaroundError
 from turnaround.fusible import MOST
 from turnaround.journal import Journal
 from turnaround.launch import facts
 from turnaround.launch.pool import Pool
-from turnaround.pool.places import read_record
+from turnaround.pool.places import owner, read_record
 from turnaround.spec import Plan, Status, acquaint
 from turnaround.sweep import pages, report
 from turnaround.sweep.bundle import Bundles
@@ -51,11 +49,10 @@ def drive(home: Path, sweep: str) -> None:
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     journal = Journal(home)
-    me = f"{os.getpid()}:{psutil.Process().create_time()}"
     attempt = journal.run(sweep).attempt + 1
     fresh: dict[str, Any] = {
         "attempt": attempt,
-        "owner": me,
+        "owner": owner(),
         "ended": None,
         "exit_code": None,
         "recorded": not journal.run(sweep).tracking,

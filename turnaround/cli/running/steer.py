@@ -13,7 +13,7 @@ from turnaround.errors import JournalError, TurnaroundError
 from turnaround.fusible import STOP
 from turnaround.journal import Journal, Run
 from turnaround.launch.pool import Pool
-from turnaround.pool.places import alive, read_record
+from turnaround.pool.places import living, read_record
 from turnaround.spec import Status
 from turnaround.sweep import start
 
@@ -68,7 +68,7 @@ class InlineSteer:
 
     def stop(self, run: Run, reason: str = STOPPED) -> None:
         """Tell the owner, who saves first."""
-        owner = _owner(run)
+        owner = living(run.owner)
         if owner is None:
             raise JournalError(
                 f"run {run.id} is carried out by nobody", f"turnaround resume {run.id}"
@@ -151,16 +151,10 @@ def steer(journal: Journal, run: Run) -> PoolSteer | InlineSteer | SweepSteer | 
 
 def settle(journal: Journal, run: Run) -> Run:
     """The run; an inline one whose process was killed is first marked as stopped."""
-    if run.cluster != "inline" or run.status.over or _owner(run) is not None:
+    if run.cluster != "inline" or run.status.over or living(run.owner):
         return run
     told = journal.folder(run.id) / "events.jsonl"
     ended = told.stat().st_mtime if told.exists() else time.time()  # its last word, not our look
     fields = {"attempt": run.attempt, "exit_code": 75, "ended": ended}
     journal.mark(run.id, Status.STOPPED, "its process was killed", **fields)
     return journal.run(run.id)
-
-
-def _owner(run: Run) -> int | None:
-    """The process that carries the run out, while it lives."""
-    pid, _, created = run.owner.partition(":")
-    return int(pid) if pid and alive(int(pid), float(created)) else None

@@ -23,7 +23,7 @@ import psutil
 from turnaround import journal
 from turnaround.errors import DataError, LaunchError
 from turnaround.pool.messages import wire
-from turnaround.pool.places import Places, alive, read_record
+from turnaround.pool.places import Places, read_record
 from turnaround.snapshot import fingerprint, parcel
 from turnaround.spec import Data
 
@@ -95,7 +95,7 @@ class Envoy(Agent):
 
     def _start(self) -> None:
         record = read_record(self.places)
-        if record and alive(record.pid, record.created) and self.places.node.exists():
+        if record and record.alive and self.places.node.exists():
             return
         words = [sys.executable, "-P", "-m", "turnaround.pool.node.node"]
         words += ["--home", str(self.places.home), "--address", self._address]
