@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,3 +87,17 @@ def test_where_no_boot_has_a_name_the_time_of_day_decides(
     monkeypatch.setattr(places, "_BOOT", tmp_path / "boot_id")
     assert birth(os.getpid()) == str(psutil.Process().create_time())
     assert living(owner()) == os.getpid()
+
+
+def test_sockets_are_where_the_pool_that_is_up_has_them(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    its, ours = tmp_path / "its", tmp_path / "ours"
+    monkeypatch.setattr(tempfile, "tempdir", str(its))
+    recorded(tmp_path, sleeper.pid)
+    monkeypatch.setattr(tempfile, "tempdir", str(ours))
+    known = Places(tmp_path)
+    assert [known.node.parent.parent, known.scheduler.parent.parent] == [its, its]
+    sleeper.kill()
+    sleeper.wait()
+    assert known.node.parent.parent == ours

@@ -145,7 +145,7 @@ class Pool:
             record = self.record()
             if record:
                 self._end(record, say)
-            elif self.places.record.exists():  # it died without leaving
+            if self.places.record.exists():  # it died without leaving
                 sweep(self.places)
                 self.places.record.unlink()
             recorders.stop(self.places.home)  # inline runs leave theirs for half a minute
@@ -198,8 +198,11 @@ class Pool:
     def _end(self, record: Record, say: Say) -> None:
         if running := [run.id for run in self.journal.queue() if run.status == "RUNNING"]:
             say(f"saving {', '.join(running)}: they go on with the next pool")
-        with contextlib.suppress(OSError):
+        try:
             wire.ask(self.places.node, {"op": "down"}, timeout=5)
+        except OSError:  # nobody hears us there; the signal says the same
+            with contextlib.suppress(psutil.Error):
+                psutil.Process(record.pid).terminate()
         deadline = time.monotonic() + _LEAVE
         while record.alive:
             if time.monotonic() > deadline:

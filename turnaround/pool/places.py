@@ -40,7 +40,13 @@ class Places:
 
     @property
     def runtime(self) -> Path:
-        """Sockets and Ray's session."""
+        """Sockets and Ray's session: where the pool that is up has them, which goes by its TMPDIR.
+
+        Ours may be another one: jobs of Slurm, and sessions under pam_tmpdir, have their own.
+        """
+        record = read_record(self)
+        if record and record.runtime and record.alive:
+            return Path(record.runtime)
         name = f"turnaround-{os.getuid()}-{signature(str(self.home), 8)}"
         return _private(Path(tempfile.gettempdir()) / name)
 
@@ -85,6 +91,7 @@ class Record:
     since: float
     address: str = LOCAL  # on which other machines reach it
     birth: str = ""  # of the process: its pid alone may belong to somebody else by now
+    runtime: str = ""  # where its sockets are
 
     @property
     def alive(self) -> bool:
@@ -101,9 +108,10 @@ def read_record(places: Places) -> Record | None:
 
 
 def write_record(places: Places, record: Record) -> None:
-    """Whole or not at all; with what its process is known by."""
+    """Whole or not at all; with what its process and its sockets are found by."""
+    found = {"birth": birth(record.pid), "runtime": str(places.runtime)}
     fresh = places.record.with_suffix(".new")
-    fresh.write_text(json.dumps({**asdict(record), "birth": birth(record.pid)}))
+    fresh.write_text(json.dumps({**asdict(record), **found}))
     fresh.replace(places.record)
 
 
