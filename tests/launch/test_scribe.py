@@ -65,6 +65,24 @@ def test_who_listens_again_from_the_first_line_takes_nothing_down_twice(journal:
     assert journal.run("reverse-22222").status is Status.RUNNING
 
 
+def test_who_is_interrupted_costs_no_more_than_the_line_it_was_at(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(path: Path, text: str) -> None:
+        path.open("w").close()
+        raise KeyboardInterrupt
+
+    listen = Scribe(journal, "reverse-22222").listen
+    listen(iter(LINES[:3]))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            listen(iter(LINES))
+    assert Scribe(journal, "reverse-22222").listen(iter(LINES))
+    metrics = [e.seq for e in journal.events("reverse-22222") if e.kind == "metrics"]
+    assert metrics == [1, 2, 2]
+
+
 def test_what_the_run_left_behind_is_here_too(journal: Journal, tmp_path: Path) -> None:
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "state.json").write_text("{}")

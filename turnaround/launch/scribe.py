@@ -9,7 +9,7 @@ from typing import Any
 
 from turnaround import errors
 from turnaround.errors import LaunchError
-from turnaround.journal import EventFile, Journal
+from turnaround.journal import EventFile, Journal, folders
 from turnaround.snapshot import parcel
 from turnaround.spec import Event, Status
 
@@ -32,7 +32,7 @@ class Scribe:
                 number += 1
                 if number > known:
                     self._event(Event(**line["event"]))
-                    self._count.write_text(str(number))
+                    folders.write(self._count, str(number))  # a count cut short would be none
             elif "file" in line:
                 self._file(line["file"], base64.b64decode(line["part"]))
             elif "row" in line:
