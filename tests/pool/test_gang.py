@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from tests.examples import example_plan
+from turnaround.errors import LaunchError
 from turnaround.journal import Journal
+from turnaround.pool.node.cores import Cores
 from turnaround.pool.node.gang import Gang, Placement
+from turnaround.spec import Layout
 
 RUN = "reverse-22222"
+
+
+class Full:
+    """A forkserver on a machine that has room for one process more."""
+
+    def __init__(self) -> None:
+        self.forked = 0
+
+    def fork(self, *_: object) -> int:
+        self.forked += 1
+        if self.forked > 1:
+            raise LaunchError("no worker could be forked: it is full")
+        return 2**30  # a pid that nobody has
 
 
 def visible(home: Path, *gpus: int) -> list[str]:
@@ -39,3 +58,17 @@ def test_where_no_gpu_is_hidden_each_goes_by_its_number(
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert visible(tmp_path, 0, 2) == ["0", "2"]
+
+
+def test_a_gang_that_cannot_be_forked_whole_is_lost_and_keeps_no_file_open(tmp_path: Path) -> None:
+    plan = replace(example_plan(), layout=Layout("ddp", replicate=2))
+    journal = Journal(tmp_path)
+    full: Any = Full()
+    journal.submit(plan, RUN)
+    gang, opened = Gang(RUN, 1, Placement()), psutil.Process().num_fds()
+    gang.carry_out(journal, lambda _: full, Cores(set(), tmp_path), lambda: None)
+    assert full.forked == 2
+    assert gang.outcome is not None
+    assert gang.outcome.lost
+    assert gang.outcome.message.endswith("no worker could be forked: it is full")
+    assert psutil.Process().num_fds() == opened

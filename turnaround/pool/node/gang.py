@@ -225,6 +225,10 @@ class Gang:
                     self._pids[rank] = pid
                 finally:
                     os.close(theirs)
+        except (TurnaroundError, OSError):
+            for end in reading:
+                os.close(end)
+            raise
         finally:
             os.close(log)
             if self._listener:

@@ -33,7 +33,7 @@ class Nursery:
         self._interpreter = interpreter
         self._log = log
         self._lock = threading.Lock()
-        self._forked: queue.Queue[int | None] = queue.Queue()
+        self._forked: queue.Queue[int | LaunchError | None] = queue.Queue()
         self._ready = threading.Event()
         self.complete = threading.Event()  # nothing is left that it would import
         self._exits: dict[int, OnExit] = {}
@@ -64,7 +64,10 @@ class Nursery:
         return not self._gone and self.process.poll() is None
 
     def fork(self, request: dict[str, Any], fds: list[int], on_exit: OnExit) -> int:
-        """The new worker's pid; `on_exit` hears its exit code, negative for a signal."""
+        """The new worker's pid; `on_exit` hears its exit code, negative for a signal.
+
+        LaunchError where none could be forked.
+        """
         if not self._ready.wait(_IMPORTS) or self._gone:
             raise self._failed()
         with self._lock:
@@ -75,10 +78,10 @@ class Nursery:
                 self._line.sendall(text[sent:])
             except OSError as error:
                 raise self._failed() from error
-            pid = self._forked.get()
-            if pid is None:
-                raise self._failed()
-            return pid
+            answer = self._forked.get()
+            if isinstance(answer, int):
+                return answer
+            raise answer or self._failed()
 
     def lend(self, request: dict[str, Any], fds: list[int], on_exit: OnExit, key: str) -> int:
         """The same by a worker that stays: one that has done such a run before, or a new one."""
@@ -134,6 +137,9 @@ class Nursery:
             assert self._next is not None
             self._exits[message["forked"]] = self._next
             self._forked.put(message["forked"])
+        elif "refused" in message:
+            said = f"no worker could be forked: {message['refused']}"
+            self._forked.put(LaunchError(said, "end what else takes processes or memory here"))
         else:
             self._exits.pop(message["exited"])(message["status"])
 

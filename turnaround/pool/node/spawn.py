@@ -6,7 +6,8 @@ A forked worker makes its first step 0.1 s later; a new interpreter would need 2
 imports. One thread, no CUDA, no user code: a child starts from a clean copy every time. Over the
 socket, one JSON line each:
 
-    daemon → {"fork": {...}} with descriptors (log, events[, rendezvous])   → {"forked": pid}
+    daemon → {"fork": {...}} with descriptors (log, events[, rendezvous])
+             → {"forked": pid}, {"refused": why}
     spawn  → {"ready": protocol}, {"complete": modules}
              {"exited": pid, "status": n}                             (n < 0: killed by signal -n)
 
@@ -119,14 +120,23 @@ def _serve(line: socket.socket) -> bool:
     request, fds = _heard(line)
     if request is None:
         return False
-    pid = os.fork()
+    told = _fork(line, request, fds)
+    for fd in fds:
+        os.close(fd)
+    _say(line, told)
+    return True
+
+
+def _fork(line: socket.socket, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+    """What the daemon is told: the worker's pid, or why there is none."""
+    try:
+        pid = os.fork()
+    except OSError as error:  # no process or no memory is left: the workers that are there go on
+        return {"refused": str(error)}
     if pid == 0:
         line.close()
         _child(request, fds)
-    for fd in fds:
-        os.close(fd)
-    _say(line, {"forked": pid})
-    return True
+    return {"forked": pid}
 
 
 def _heard(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
