@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
+import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -115,3 +118,40 @@ def test_the_forkserver_has_one_thread_and_has_not_touched_cuda(pool: Pool) -> N
     assert process.num_threads() == 1
     opened = Path(f"/proc/{process.pid}/maps")
     assert "/dev/nvidia" not in (opened.read_text() if opened.exists() else "")
+
+
+FAMILY = """
+import contextlib, os, select, signal, socket, subprocess, sys
+from turnaround.pool.node import spawn
+
+apart, how = sys.argv[1] == "apart", sys.argv[2]
+line, ours = socket.socketpair()
+lives, held = os.pipe()  # at its end when nobody holds it any more
+began, begun = os.pipe()
+if not (pid := os.fork()):
+    os.setsid()
+    sleeper = subprocess.Popen(["sleep", "60"], start_new_session=apart, stdout=held)
+    os.write(begun, str(sleeper.pid).encode())
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(0)
+os.close(held)
+sleeper = int(os.read(began, 20))
+os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+spawn._reap(line)
+over, _, _ = select.select([lives], [], [], 0.1 if apart else 5.0)
+with contextlib.suppress(ProcessLookupError):
+    os.kill(sleeper, signal.SIGKILL)
+print("ended" if over else "lives", ours.recv(100).decode())
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("left", 0), ("killed", -signal.SIGKILL)])
+@pytest.mark.parametrize(("place", "fate"), [("beside", "ended"), ("apart", "lives")])
+def test_what_a_worker_has_started_ends_with_it_but_for_other_sessions(
+    place: str, fate: str, how: str, code: int
+) -> None:
+    command = [sys.executable, "-c", FAMILY, place, how]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=20)
+    found, said = done.stdout.split(maxsplit=1)
+    assert (found, json.loads(said)["status"]) == (fate, code)

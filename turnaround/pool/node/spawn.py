@@ -13,7 +13,8 @@ socket, one JSON line each:
 
 It can fork as soon as it has what every first step needs, and imports the rest while it has nothing
 to do: a cold start does not wait for what one layout or one recipe needs.
-When the daemon goes away the socket closes, this process ends, and its children with it.
+When the daemon goes away the socket closes, this process ends, and its children with it. What a
+worker has started, loaders of data for one, ends with the worker, but for sessions of their own.
 """
 
 from __future__ import annotations
@@ -148,13 +149,18 @@ def _heard(line: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
 
 
 def _reap(line: socket.socket) -> None:
+    """Take the exit codes of workers, and end what each has left of its group."""
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if pid == 0:
+        if ended is None:
             return
+        pid = ended.si_pid
+        with contextlib.suppress(ProcessLookupError):  # it was killed before it led one
+            os.killpg(pid, signal.SIGKILL)  # before it is waited for: its id is nobody else's yet
+        _, status = os.waitpid(pid, 0)
         _say(line, {"exited": pid, "status": os.waitstatus_to_exitcode(status)})
 
 
