@@ -36,14 +36,16 @@ from turnaround.engine.pace import Progress
 from turnaround.engine.recipe import Recipe
 from turnaround.engine.report import Report
 from turnaround.engine.world import join
-from turnaround.errors import ConfigError, Interrupted, PlanError, TurnaroundError
+from turnaround.errors import ConfigError, Interrupted, LaunchError, PlanError, TurnaroundError
 from turnaround.fusible import ENDED, STOP, apart, common
+from turnaround.journal.events import EventFile
 from turnaround.signature import signature
 from turnaround.spec import Assignment, Plan, from_json
 
 GLANCE = 0.25  # seconds between looks whether somebody asked a run to stop
 BEAT = 1.0  # seconds between signs of life
 COMPARED = 5  # losses of a run by itself and in a group
+BACKLOG = 10_000  # lines of a run that are kept while the disk takes none
 
 
 class Ride(NamedTuple):
@@ -52,6 +54,7 @@ class Ride(NamedTuple):
     plan: Plan
     assignment: Assignment
     send: Callable[[str], None]
+    kept: Callable[[], bool] = lambda: True  # all of it is safe; what is not is offered again
 
 
 def carry(rides: Sequence[Ride], size: int | None = None) -> list[int]:
@@ -62,7 +65,7 @@ def carry(rides: Sequence[Ride], size: int | None = None) -> list[int]:
     def carried(*door: Any) -> None:
         Carriage(rides, codes, *door[2:4]).go(size)
 
-    plan, assignment, _ = rides[0]
+    plan, assignment, *_ = rides[0]
     code = worker.door(carried, plan, assignment, lambda text: None, None)
     return [codes.get(place, code) for place in range(len(rides))]
 
@@ -96,13 +99,27 @@ def _named(carrier: Assignment, run: str, before: int) -> Ride:
     folder = Path(carrier.folder).with_name(run)
     plan = from_json(Plan, (folder / "plan.json").read_text())
     mine = replace(carrier, run=run, folder=str(folder), attempt=before + carrier.attempt)
-    events = os.open(folder / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    voice = Voice(folder)
+    return Ride(plan, mine, voice.say, voice.kept)
 
-    def send(text: str) -> None:
-        with contextlib.suppress(OSError):  # a full disk does not stop a training
-            os.write(events, f"{text}\n".encode())
 
-    return Ride(plan, mine, send)
+class Voice:
+    """What a run says, in its folder. A full disk does not stop a training: lines wait for room."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = EventFile(folder)
+        self._backlog: list[bytes] = []
+
+    def say(self, text: str) -> None:
+        """Add lines."""
+        self._backlog = [*self._backlog, *text.encode().split(b"\n")][-BACKLOG:]
+        self.kept()
+
+    def kept(self) -> bool:
+        """Offer the disk what waits; whether nothing does any more."""
+        with contextlib.suppress(OSError):
+            self._backlog = [*self._file.keep(self._backlog)]
+        return not self._backlog
 
 
 def _check(rides: Sequence[Ride]) -> None:
@@ -124,6 +141,7 @@ class Carriage:
     ) -> None:
         self.rides = rides
         self.codes = codes  # by place, of those that are over
+        self._unsaid: dict[int, int] = {}  # of them those of which their folder does not know
         self._wish = wish
         self._clock = report.clock
         self._pulse = report
@@ -160,6 +178,9 @@ class Carriage:
             for share in gate.shares(len(self.rides), choice.size):
                 chosen = [next(places) for _ in range(share)]
                 self._together(chosen) if choice.size > 1 else self._alone(chosen[0])
+        if self._unsaid and not self._wish():
+            message = f"no room on the disk for the last words of {len(self._unsaid)} runs"
+            raise LaunchError(message, "free some space: they go on from their checkpoints")
 
     # ── carrying out ──
 
@@ -212,13 +233,25 @@ class Carriage:
         self.codes[place] = code
         if not (code in worker.STOPPED and self._wish()):
             report.event("ended", exit_code=code)
-            (Path(assignment.folder) / ENDED).write_text(str(code))
+            self._unsaid[place] = code
+            self._settle()
         return code
+
+    def _settle(self) -> None:
+        """Write down who has ended, after its last words: what a full disk refuses comes later."""
+        for place, code in [*self._unsaid.items()]:
+            file = Path(self.rides[place].assignment.folder) / ENDED
+            with contextlib.suppress(OSError):
+                if self.rides[place].kept():
+                    fresh = file.with_suffix(".new")  # whole or not at all
+                    fresh.write_text(str(code))
+                    fresh.replace(file)
+                    del self._unsaid[place]
 
     # ── what each is made of ──
 
     def _parts(self, place: int, report: Report | None = None, shared: bool = True) -> Parts:
-        plan, assignment, _ = self.rides[place]
+        plan, assignment, *_ = self.rides[place]
         report = report or self._reports[place]
         given = self._given(plan, assignment) if shared else None
         stopping = Asked(Path(assignment.folder), self._wish, self._beat)
@@ -244,6 +277,7 @@ class Carriage:
         if now - self._pulsed > BEAT:
             self._pulsed = now
             self._pulse.account()
+            self._settle()
 
     def _report(self, ride: Ride) -> Report:
         return Report(ride.send, ride.assignment.attempt, 0, self._clock)
@@ -277,7 +311,7 @@ class Carriage:
     def _notes(self, parts: Parts) -> Notes:
         """Beside what the recipe keeps: of this machine, and of what makes a step take as long as
         it does. Knobs are not in it, of which most change nothing or change a shape."""
-        plan, assignment, _ = self.rides[0]
+        plan, assignment, *_ = self.rides[0]
         shapes = {name: [*p.shape] for name, p in learnt(parts.model).items()}
         batch = [[*part.shape] for part in tensors(next(parts.feed.pieces(0)).batch)]
         where = [platform.node(), str(self._world.device), torch.get_num_threads()]
@@ -288,7 +322,7 @@ class Carriage:
 
     def _work(self) -> float:
         """Steps of all runs; there is no telling under a budget of time."""
-        return sum(_last(plan) for plan, _, _ in self.rides)
+        return sum(_last(ride.plan) for ride in self.rides)
 
     def _solo(self, trace: Trace) -> gate.Step:
         """A step of a run by itself, with everything on."""

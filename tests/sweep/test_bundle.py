@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -232,6 +234,71 @@ def test_a_bundle_that_is_lost_takes_its_runs_along(stand: Stand) -> None:
             3,
             "rank 0 died (SIGKILL)",
         )
+
+
+def test_a_full_disk_takes_no_trial_along_and_loses_nothing(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = bundles(stand)
+    runs = submitted(hand, trials(3))
+    hand.tend()
+    full = errno.ENOSPC, os.strerror(errno.ENOSPC)
+    files, write, whole = [stand.journal.folder(run) for run in runs], os.write, Path.write_text
+    refused = {"summary": 0, "ended": 0}
+
+    def cut(descriptor: int, text: bytes) -> int:
+        """Half of what holds the first run's summary goes in, then for a moment nothing."""
+        at = os.readlink(f"/proc/self/fd/{descriptor}")
+        if at != str(files[0] / "events.jsonl") or b"summary" not in text:
+            return write(descriptor, text)
+        refused["summary"] += 1
+        if refused["summary"] == 1:
+            return write(descriptor, text[: len(text) // 2])
+        if refused["summary"] < 3:
+            raise OSError(*full)
+        return write(descriptor, text)
+
+    def none(self: Path, text: str) -> int:
+        if self.parent == files[0] and self.name.startswith("ended"):
+            refused["ended"] += 1
+            if refused["ended"] < 2:
+                raise OSError(*full)
+        return whole(self, text)
+
+    monkeypatch.setattr(os, "write", cut)
+    monkeypatch.setattr(Path, "write_text", none)
+    stand.work(stand.bundles()[0].id)
+    hand.tend()
+    assert min(refused.values()) > 0
+    for run in runs:
+        row = stand.journal.run(run)
+        assert (row.status, row.reason, row.summary.get("steps")) == (Status.SUCCEEDED, "", 50)
+        said = [event.seq for event in stand.journal.events(run) if event.seq]
+        assert said == list(range(1, len(said) + 1))
+
+
+def test_a_run_whose_end_a_full_disk_never_took_goes_on(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = bundles(stand)
+    runs = submitted(hand, trials(2))
+    hand.tend()
+    carrier, whole = stand.bundles()[0].id, Path.write_text
+
+    def none(self: Path, text: str) -> int:
+        if self.parent == stand.journal.folder(runs[0]) and self.name.startswith("ended"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return whole(self, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", none)
+        stand.work(carrier, died=True)
+    assert stand.journal.run(carrier).exit_code == 3  # of those that the pool tries again
+    hand.tend()
+    assert stand.journal.run(runs[0]).status is not Status.FAILED
+    stand.work(carrier, attempt=2)
+    hand.tend()
+    assert [stand.journal.run(run).status for run in runs] == [Status.SUCCEEDED] * 2
 
 
 def test_events_are_lines_of_the_runs_own_files(stand: Stand) -> None:
