@@ -17,7 +17,7 @@ import pytest
 from tests.examples import example_plan
 from turnaround.cost import asked, cost
 from turnaround.errors import JournalError
-from turnaround.journal import EventFile, Journal, database, new_id, read_events, row
+from turnaround.journal import EventFile, Journal, database, new_id, read_events
 from turnaround.spec import Cluster, Event, Status, Tracking, to_json
 
 
@@ -243,11 +243,11 @@ def test_an_id_that_is_taken_is_drawn_again(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     letters = iter("aaaaa" + "aaaaabbbbb" + "aaaaabbbbbccccc")
-    monkeypatch.setattr(row.secrets, "choice", lambda _: next(letters))
+    monkeypatch.setattr("turnaround.journal.row.secrets.choice", lambda _: next(letters))
     for run in ("reverse-aaaaa", "reverse-bbbbb", "reverse-ccccc"):
         assert journal.submit(example_plan(), journal.new_id("reverse")).id == run
         shutil.rmtree(journal.folder("reverse-aaaaa"), ignore_errors=True)  # its row is left
-    monkeypatch.setattr(row.secrets, "choice", lambda _: "a")
+    monkeypatch.setattr("turnaround.journal.row.secrets.choice", lambda _: "a")
     with pytest.raises(JournalError, match="no free id for a run of reverse"):
         journal.new_id("reverse")
 

@@ -17,7 +17,7 @@ from tests.engine.fused.trials import blobs
 from tests.engine.trials import PROJECT
 from turnaround import fusion
 from turnaround.errors import JournalError
-from turnaround.journal import Journal, Run, new_id, row
+from turnaround.journal import Journal, Run, new_id
 from turnaround.launch.pool import Pool
 from turnaround.signature import signature
 from turnaround.spec import Assignment, Plan, Status
@@ -97,7 +97,7 @@ def test_a_trial_whose_id_is_taken_gets_another(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     letters = iter("aaaaa" + "aaaaabbbbb")
-    monkeypatch.setattr(row.secrets, "choice", lambda _: next(letters))
+    monkeypatch.setattr("turnaround.journal.row.secrets.choice", lambda _: next(letters))
     assert submitted(bundles(stand), trials(2)) == ["blobs-aaaaa", "blobs-bbbbb"]
 
 

@@ -398,7 +398,11 @@ def test_one_bad_run_does_not_hold_up_the_others(workshop: Workshop, rounds: Rou
     assert [run.id for run in left(rounds.journal, rounds.uri)] == ["seq2seq-bad11"]
     told = lag(workshop.home, workshop.uri)
     assert told is not None
-    assert told.error.startswith("seq2seq-bad11: ")
+    assert told.error.startswith("seq2seq-bad11: PlanError: recipe={} does not fit")
+    assert rounds.pause == ROUND
+    store = rounds._store
+    rounds.go()
+    assert rounds._store is store is not None
 
 
 def test_a_run_that_the_user_deleted_in_mlflow_stays_deleted(

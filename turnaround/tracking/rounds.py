@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from turnaround.errors import JournalError
+from turnaround.errors import JournalError, TurnaroundError
 from turnaround.journal import Journal, Run
 from turnaround.spec import Status
 from turnaround.tracking.follower import Follower
@@ -57,23 +57,26 @@ class Rounds:
         try:
             runs = left(self.journal, self.uri)
         except (JournalError, sqlite3.Error) as error:  # locked, or on a disk that is full
-            self._end(False, [str(error)])
+            self._end(False, [str(error)], [])
             return True
         self._follow(runs)
         self.running = any(run.status is Status.RUNNING for run in runs)
-        more, errors, until = False, [], time.monotonic() + ROUND
+        more, until = False, time.monotonic() + ROUND
+        errors, passed = list[str](), list[str]()  # MLflow's, and runs that cannot be described
         with self._store.kept() if self._store else contextlib.nullcontext():
             for run in sorted(runs, key=self._turn):
                 try:
                     more |= self._advance(run)
+                except TurnaroundError as error:  # its plan is gone: the others have theirs
+                    passed.append(_told(run, error))
                 except Exception as error:  # MLflow, its database and its server have many kinds
                     logger.warning("%s: %s", run.id, error, exc_info=not self._lag.error)
                     self._store = None  # opened anew, and all that is in it looked for again
-                    errors.append(f"{run.id}: {type(error).__name__}: {error}".partition("\n")[0])
+                    errors.append(_told(run, error))
                 if time.monotonic() > until and not errors:
                     more = True  # by the next round somebody's run may have ended that goes first
                     break
-        self._end(more, errors)
+        self._end(more, errors, passed)
         return bool(runs)
 
     def _follow(self, runs: Sequence[Run]) -> None:
@@ -95,16 +98,18 @@ class Rounds:
         self._machine = self._machine or Machine(self.uri)
         return follower.advance(self._store, run)
 
-    def _end(self, more: bool, errors: Sequence[str]) -> None:
+    def _end(self, more: bool, errors: Sequence[str], passed: Sequence[str]) -> None:
         """Choose the pause until the next round, and leave word of what could not be written."""
         self._batch = False
         if errors:
             self.pause = min(SLOWEST, 2 * max(self.pause, ROUND))
-            behind = sum(follower.waiting() for follower in self._followers.values())
-            self._say(Lag(self.uri, behind, self._lag.since or time.time(), errors[0]))
         else:
             self._batch = not more and batch(self.journal, self.uri)
             self.pause = 0.0 if more else HOLD if self._batch else ROUND
+        if said := [*errors, *passed]:
+            behind = sum(follower.waiting() for follower in self._followers.values())
+            self._say(Lag(self.uri, behind, self._lag.since or time.time(), said[0]))
+        else:
             self._say(Lag(self.uri, 0))
 
     def _say(self, lag: Lag) -> None:
@@ -112,3 +117,8 @@ class Rounds:
             with contextlib.suppress(OSError):  # the same disk may be full
                 tell(self.journal.root, lag)
         self._lag = lag
+
+
+def _told(run: Run, error: Exception) -> str:
+    """What went wrong with the run, in one line."""
+    return f"{run.id}: {type(error).__name__}: {error}".partition("\n")[0]
