@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from turnaround.engine.layouts.parted import outline
+from turnaround.engine.layouts.parted import _alike, outline
 
 
 def test_an_outline_has_shapes_and_names_and_buffers_but_no_parameters() -> None:
@@ -16,3 +16,12 @@ def test_an_outline_has_shapes_and_names_and_buffers_but_no_parameters() -> None
     assert torch.equal(copied["norm"].ramp, torch.arange(4.0))  # type: ignore[index]  # a dict of modules
     x = torch.randn(2, 1, 3)
     assert torch.equal(copied["lstm"](x)[0], model["lstm"](x)[0])  # type: ignore[index]  # as above
+
+
+def test_a_gradient_lies_in_memory_as_its_parameter_or_is_not_handed_over() -> None:
+    parameter = torch.zeros(3, 4)
+    assert _alike(parameter, None)
+    assert _alike(parameter, torch.zeros(3, 4))
+    assert not _alike(parameter, torch.zeros(4, 3).T)
+    assert _alike(parameter.T, torch.zeros(3, 4).T)
+    assert _alike(torch.zeros(1, 4), torch.zeros(2, 4)[::2])
