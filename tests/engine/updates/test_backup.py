@@ -34,7 +34,10 @@ def test_a_step_that_waits_for_all_is_that_of_one_device(tmp_path: Path) -> None
 
 
 def test_so_it_is_where_gradients_hold_some_rows_of_a_table(tmp_path: Path) -> None:
-    rows = {"recipe": Recipe("digits", {"sparse": True}), "optim": Optim("adagrad", lr=0.1)}
+    rows: dict[str, Any] = {
+        "recipe": Recipe("digits", {"sparse": True}),
+        "optim": Optim("adagrad", lr=0.1),
+    }
     one = train(trial_plan(precision="fp64", **rows), tmp_path / "one")
     agree(one, ended(replace(patient(2), **rows), tmp_path / "two"), 1e-9)
 
