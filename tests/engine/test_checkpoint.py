@@ -82,6 +82,27 @@ def test_the_newest_steps_are_kept_and_the_best(checkpoints: Checkpoints) -> Non
     assert names(checkpoints) == ["best-00000003", "step-00000002", "step-00000003"]
 
 
+def test_a_best_one_stays_until_a_step_knows_of_a_better(checkpoints: Checkpoints) -> None:
+    checkpoints.save("best", 90, state())
+    checkpoints.save("step", 100, state())
+    for step in (170, 190):
+        checkpoints.save("best", step, state())
+    assert names(checkpoints) == ["best-00000090", "best-00000190", "step-00000100"]
+    checkpoints.save("step", 200, state())
+    assert names(checkpoints) == ["best-00000190", "step-00000100", "step-00000200"]
+
+
+def test_the_best_of_a_future_that_is_discarded_is_swept(checkpoints: Checkpoints) -> None:
+    checkpoints.save("best", 90, state())
+    checkpoints.save("step", 100, state())
+    checkpoints.save("best", 190, state())
+    checkpoints.sweep(checkpoints.newest("step"))
+    assert names(checkpoints) == ["best-00000090", "step-00000100"]
+    (checkpoints.folder / "step-00000100").rename(checkpoints.folder / "elsewhere")
+    checkpoints.sweep(checkpoints.newest("step"))
+    assert names(checkpoints) == ["elsewhere"]
+
+
 def test_a_step_saved_again_replaces_the_first_and_what_came_after(
     checkpoints: Checkpoints,
 ) -> None:
@@ -196,7 +217,7 @@ def test_what_a_killed_process_left_half_written_is_never_used_and_swept(
     left.mkdir()
     (left / "tensors.safetensors").write_bytes(b"half")
     assert checkpoints.newest("step") == "step-00000001"
-    checkpoints.sweep()
+    checkpoints.sweep("step-00000001")
     assert names(checkpoints) == ["step-00000001"]
 
 

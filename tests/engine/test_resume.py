@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,19 @@ def test_a_killed_run_repeats_the_steps_since_its_checkpoint_and_ends_the_same(
     assert min(second.curve()) == 21
     assert joined(first, second) == whole.curve()
     assert same(parameters(tmp_path / "whole", 40), parameters(tmp_path / "killed", 40))
+
+
+def test_the_best_of_a_killed_attempt_is_not_judged_beside_another_models_scores(
+    tmp_path: Path,
+) -> None:
+    plan = dropping(budget=Budget(steps=20))
+    first = train(plan, tmp_path)
+    folder = tmp_path / "runs" / "digits-22222" / "checkpoints"
+    shutil.copytree(folder / "step-00000010", folder / "best-00000025")  # as if it had gone on
+    worse = Optim("sgd", lr=100.0)
+    second = train(replace(plan, budget=Budget(steps=40), optim=worse), tmp_path, attempt=2)
+    assert second.one("summary")["steps"] == 40
+    assert second.one("summary")["values"] == first.one("summary")["values"]
 
 
 def test_a_gang_that_lost_a_rank_goes_on_to_the_same_end(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@
 A checkpoint is a folder: `tensors.safetensors`, `state.json` (everything that is not a tensor) and
 `manifest.json` with the size and SHA-256 of both. It is written under another name, flushed to the
 disk and renamed, so that it exists only when it is complete. Those of kind `step` are for going on,
-and the newest `keep` stay; the one of kind `best` holds the parameters that scored best.
+and the newest `keep` stay; the one of kind `best` holds the parameters that scored best, and stays
+until a `step` was saved that knows of a better one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ FORMAT = 1  # of the folder; raised when an older turnaround could not read it
 State = dict[str, Any]  # nested dicts and lists of tensors and JSON values
 _TENSORS, _REST, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 _UNFINISHED = ".unfinished-"
+DIGITS = 8  # of a step, in a checkpoint's name
 ABREAST = 8  # runs whose checkpoints are written at a time, where many are saved together
 Write = Callable[[], OSError | None]
 Told = Callable[[OSError | None], object]
@@ -45,7 +47,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int, warn: Callable[[str], None]) -> None:
         self.folder = folder
-        self._keep = {"step": keep, "best": 1}
+        self._keep = keep
         self._warn = warn
         self.disk: Disk | None = None  # who writes, where many save at the same moment
 
@@ -55,7 +57,7 @@ class Checkpoints:
         """The name under which `state` is now safe, of which `safe` is told; none, with a warning,
         when the disk refused. With a `disk` it is told, or warned, when that settles."""
         files = _encode(state)
-        name = f"{kind}-{step:08d}"
+        name = f"{kind}-{step:0{DIGITS}d}"
         if self.disk is None:
             return self._told(name, files, safe, self._refused(name, files))
         write = functools.partial(self._refused, name, files)
@@ -77,7 +79,7 @@ class Checkpoints:
             self._write(name, files)
         except OSError as error:
             return error
-        self._prune(name.partition("-")[0], name)
+        self._prune(*name.split("-"))
         return None
 
     def newest(self, kind: str) -> str | None:
@@ -107,14 +109,17 @@ class Checkpoints:
         files = self._read(name) if world.rank == 0 else {}
         return _decode({file: world.spread(files.get(file, b"")) for file in (_TENSORS, _REST)})
 
-    def sweep(self) -> None:
-        """Remove what a killed process left half written."""
+    def sweep(self, last: str | None) -> None:
+        """Remove what a killed process left half written, and what it found best after the `step`
+        that one goes on from: a future that is discarded."""
         for left in self.folder.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(left, ignore_errors=True)
+        self._remove("best", self._names("best", last[-DIGITS:] if last else "0"))
 
-    def _names(self, kind: str) -> list[str]:
-        """Newest first: steps have eight digits, so names sort as numbers do."""
-        return sorted((path.name for path in self.folder.glob(f"{kind}-????????")), reverse=True)
+    def _names(self, kind: str, last: str = "9" * DIGITS) -> list[str]:
+        """Newest first, up to the step `last`: all have as many digits, and sort as numbers do."""
+        found = (path.name for path in self.folder.glob(f"{kind}-{'?' * DIGITS}"))
+        return sorted((name for name in found if name[-DIGITS:] <= last), reverse=True)
 
     def _write(self, name: str, files: dict[str, bytes]) -> None:
         unfinished = self.folder / f"{_UNFINISHED}{name}"
@@ -130,10 +135,19 @@ class Checkpoints:
             shutil.rmtree(unfinished, ignore_errors=True)
 
     def _prune(self, kind: str, last: str) -> None:
-        """Keep the newest up to `last`; a later one belongs to a future that was discarded."""
-        names = self._names(kind)
-        kept = [name for name in names if name <= last][: self._keep[kind]]
-        for name in set(names) - set(kept):
+        """Keep the newest up to the step `last`; later ones belong to a future that was discarded.
+
+        The newest best may come to do so too, until a `step` is saved: the one before stays.
+        """
+        steps = self._names("step", last)[: self._keep]
+        if kind == "step":
+            self._remove("step", steps)
+        known = steps[0][-DIGITS:] if steps else last
+        self._remove("best", [*self._names("best", last)[:1], *self._names("best", known)[:1]])
+
+    def _remove(self, kind: str, but: list[str]) -> None:
+        """All of that kind that are not in `but`."""
+        for name in {*self._names(kind)} - {*but}:
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def _read(self, name: str) -> dict[str, bytes]:

@@ -85,10 +85,10 @@ def restore(parts: Parts) -> Progress:
 
     Nobody goes on before everyone has it: a group that is ahead would save, and remove it.
     """
-    if parts.world.leads:
-        parts.checkpoints.sweep()
     everyone = parts.update.everyone
     name = everyone.share(parts.checkpoints.newest("step"))
+    if parts.world.leads:
+        parts.checkpoints.sweep(name)
     state = {} if name is None else parts.checkpoints.load(name, parts.world)
     if state:
         parts.update.load_state_dict(state)

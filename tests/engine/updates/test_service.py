@@ -98,6 +98,16 @@ def test_the_first_gradients_are_added_and_a_late_group_hears_of_it_at_once() ->
     assert service.lost == []
 
 
+def test_no_thread_is_left_of_a_group_that_went() -> None:
+    before = threading.active_count()
+    service = First(enough=1, host="127.0.0.1")
+    caller = Caller(call(service.door.address, service.door.token, 0))
+    assert threading.active_count() > before
+    caller.leave()
+    service.close(patience=5.0)
+    until(lambda: threading.active_count() <= before)
+
+
 def push(line: Line) -> None:
     """A gradient of ones, at the learning rate 1."""
     numbers = {"version": 0, "rate": 1.0, "scale": 1.0, "steps": 1, "examples": 10, "batches": 1}

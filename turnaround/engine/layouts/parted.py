@@ -107,7 +107,7 @@ class Parted(base.Layout):
         for name, mine in self._mine.items():
             spread = self._spread[name]
             if mine is not spread:
-                mine.grad, spread.grad = _local_gradient(spread), None
+                mine.grad, spread.grad = _lying_as(mine, _local_gradient(spread)), None
 
     def sum(self, loss: Mean) -> Mean:
         """The sum over all that read different examples."""
@@ -219,6 +219,15 @@ def _local_gradient(parameter: nn.Parameter) -> Tensor | None:
         gradient = gradient.redistribute(placements=parameter.placements)
     local: Tensor = gradient.to_local()
     return local
+
+
+def _lying_as(parameter: Tensor, gradient: Tensor | None) -> Tensor | None:
+    """The gradient, in memory as its parameter is: fused optimizers walk both without comparing."""
+    if gradient is None or gradient.stride() == parameter.stride():
+        return gradient
+    if gradient.is_contiguous() and parameter.is_contiguous():  # strides of sides of 1 may differ
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 def _full(tensor: Tensor) -> Tensor:

@@ -75,9 +75,13 @@ class First(Host):
 
     def _tell(self, line: Line, group: int) -> None:
         """A thread of its own: who is busy with a step takes no message."""
+
+        def due() -> bool:
+            return group not in self._sent or self._sent[group] < self.step - 1
+
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self._sent.get(group, self.step) < self.step - 1)
+                self.changed.wait_for(due)
                 if group not in self._sent:
                     return
                 step = self._sent[group] + 1

@@ -18,11 +18,9 @@ class Turned(Recipe[Batch]):
         return list(zip(images, images.mean((2, 3)).argmax(1), strict=True))
 
     def model(self) -> nn.Module:
-        last = nn.Linear(12, 2)
-        last.weight = nn.Parameter(last.weight.detach().T.contiguous().T)
-        images = nn.Conv2d(2, 3, 2)
-        rows = images.weight.detach().contiguous(memory_format=torch.channels_last)
-        images.weight = nn.Parameter(rows)
+        images, last = nn.Conv2d(2, 3, 2), nn.Linear(12, 2)
+        images.weight.data = images.weight.data.contiguous(memory_format=torch.channels_last)
+        last.weight.data = last.weight.data.T.contiguous().T
         return nn.Sequential(images, nn.Flatten(), last)
 
     def inputs(self, batch: Batch) -> tuple[Tensor]:
