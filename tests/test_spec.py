@@ -64,7 +64,7 @@ def test_only_the_last_three_states_are_over() -> None:
 @pytest.mark.parametrize(
     ("names", "way"),
     [
-        ("accuracy bleu chrf exact f1 ndcg return top5_accuracy success_rate", True),
+        ("accuracy bleu chrf exact f1 ndcg ndcg@10 return top5_accuracy success_rate", True),
         (
             "loss perplexity bits_per_byte cer wer invalid val_loss word_error_rate top5_error",
             False,

@@ -1,6 +1,6 @@
 """Which way scores go, where their names tell.
 
-rises("bleu")               # True: more of it is better
+rises("bleu")               # True: more of it is better; so of ndcg@10
 rises("word_error_rate")    # False
 rises("length")             # None: that depends on what it is the length of
 """
@@ -11,7 +11,7 @@ import re
 
 _UP = re.compile(
     r"(.*_)?(accuracy|auc|bleu|chrf|exact|f1|iou|meteor|mrr|ndcg|precision|psnr|recall|return"
-    r"|reward|rouge|ssim|success)(_rate)?",
+    r"|reward|rouge|ssim|success)(_rate|@\d+)?",
     re.IGNORECASE,
 )
 _DOWN = re.compile(
