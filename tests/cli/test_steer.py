@@ -68,7 +68,7 @@ def test_stopping_an_inline_run_tells_its_owner(journal, inline, sleeper) -> Non
     run = inline(f"{sleeper.pid}:{birth(sleeper.pid)}")
     assert isinstance(steer(journal, run), InlineSteer)
     steer(journal, run).stop(run)
-    assert sleeper.wait(5) == -15
+    assert sleeper.wait(60) == -15
 
 
 def test_stopping_a_run_of_a_dead_owner_is_refused(journal, inline) -> None:

@@ -95,5 +95,5 @@ def test_two_ranks_hear_the_same() -> None:
     assert sums == [[3.0, 0.0, 1.0], [3.0, 2.0, 1.0], [3.0, 4.0, 1.0], [3.0, 6.0, 1.0]]
     assert along == clocks  # whether by themselves or with the sums
     for rank in ranks:
-        rank.join(30)
+        rank.join(100)
         assert rank.exitcode == 0

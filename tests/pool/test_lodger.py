@@ -15,7 +15,7 @@ import pytest
 
 from turnaround.pool.node.lodger import Lodger
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 class Host:

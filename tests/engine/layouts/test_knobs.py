@@ -41,10 +41,7 @@ def test_a_layout_that_forgets_activations_draws_the_same_curve(name: str, tmp_p
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["single", *LAYOUTS])
-def test_a_compiled_layout_draws_the_same_curve(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tests.engine.trials.DEADLINE", 500.0)  # a first compilation takes 30 s
+def test_a_compiled_layout_draws_the_same_curve(name: str, tmp_path: Path) -> None:
     plan = of_blocks()
     spread = replace(plan, layout=replace(layout(name, 1 + (name != "single")), compile=True))
     two, *_ = Gang(spread, tmp_path / "two").wait()
