@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 import time
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 from tests.examples import example_plan
 from turnaround.journal import Journal
+from turnaround.pool.head import head as real
 from turnaround.pool.head import headnode
 from turnaround.pool.head.headnode import HeadNode
 from turnaround.pool.node.gang import Gang, Placement
@@ -26,7 +28,7 @@ class Head:
     """A Ray head that has died, until it is restarted."""
 
     def __init__(self, *_: object) -> None:
-        self.up, self.starting = True, set[int]()
+        self.up, self.starting, self.given_up = True, set[int](), False
         self.restarts = 0
 
     def died(self) -> bool:
@@ -100,6 +102,29 @@ def test_a_run_that_cannot_be_told_keeps_neither_the_head_nor_the_others_from_he
     assert node.head.restarts == 1  # type: ignore[attr-defined]  # the test's
     told = [e.data["message"] for e in node.journal.events(there, kinds=["notice"])]
     assert [message[:22] for message in told] == ["the Ray head died and "]
+
+
+def test_a_pool_without_a_head_ends_and_says_why(node: HeadNode) -> None:
+    waiting = node.journal.submit(example_plan(), "waiting").id
+    node.head.given_up = True  # type: ignore[misc]  # the test's
+    node.tick()
+    assert node.ending.is_set()
+    (told,) = node.journal.events(waiting, kinds=["notice"])
+    assert told.data["message"].endswith("logs/ray.log")
+    node.leave()
+    assert Journal(node.places.home).run(waiting).status is Status.QUEUED
+
+
+def test_a_head_that_never_comes_up_is_given_up(node: HeadNode) -> None:
+    head = real.Head(node.places, node.record)
+    tries = 0
+    while not head.given_up:
+        failing = subprocess.Popen(["false"])
+        failing.wait()
+        head._starting = [failing, failing]
+        assert head.died()
+        tries += 1
+    assert tries == real._TRIES + 1
 
 
 def test_a_run_that_has_ended_when_the_pool_goes_down_has_ended(node: HeadNode) -> None:

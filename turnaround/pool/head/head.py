@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _PR_SET_CHILD_SUBREAPER = 36
 _VITAL = ("gcs_server", "raylet")
 _OBJECT_STORE = 128 << 20  # bytes; the pool moves snapshots, not tensors, through it
-_TRIES = 5  # starts in a row that fail before the daemon gives the head up
+_TRIES = 5  # starts in a row that fail and are followed by another
 
 
 class Head:
@@ -83,12 +83,15 @@ class Head:
             found = sum(_alive(process) for process in self._vital)
             return found < len(_VITAL)  # one may have been gone before it was looked for
         boot = self._starting[1]
-        if boot.poll() is None:
+        if boot.poll() is None or boot.returncode == 0:
             return False
-        if boot.returncode != 0:
-            self._failures += 1
-            return self._failures <= _TRIES
-        return False
+        self._failures += 1
+        return True
+
+    @property
+    def given_up(self) -> bool:
+        """It did not come up so often that another start would not help."""
+        return self._failures > _TRIES
 
     def came_back(self) -> float | None:
         """Once after each start, when the actors answer: the seconds it was away, if it was."""

@@ -63,10 +63,7 @@ class HeadNode(Node):
         nurseries = {nursery.process.pid for nursery in self.nurseries.values()}
         reap(self.head.starting | nurseries)
         if self.head.died():
-            self.head.restart()
-            self._tell_runs(
-                "the Ray head died and is being restarted; running workers go on, the queue is kept"
-            )
+            self._revive()
         elif (seconds := self.head.came_back()) is not None:
             self._tell_runs(f"the Ray head is back after {seconds:.1f} s; nothing was lost")
         self._record()
@@ -75,6 +72,17 @@ class HeadNode(Node):
         if self._idle() > self.record.keep_warm:
             log.info("idle for %.0f s: leaving", self._idle())
             self.ending.set()
+
+    def _revive(self) -> None:
+        """Another head; where none comes up the pool ends, for the next command to start one."""
+        if self.head.given_up:
+            self._tell_runs(f"no Ray head comes up: the pool ends; {self.places.logs}/ray.log")
+            self.ending.set()
+            return
+        self.head.restart()
+        self._tell_runs(
+            "the Ray head died and is being restarted; running workers go on, the queue is kept"
+        )
 
     def _record(self) -> None:
         """See to it that what has not reached MLflow has a recorder."""
