@@ -88,6 +88,9 @@ def fits(spec: Optim, model: nn.Module) -> None:
     if tables and spec.name not in BY_ROWS:
         message = f"optim={spec.name} does not take the sparse gradients of {tables[0]}"
         raise ConfigError(message, "optim=adagrad, or sparse=false for the recipe's tables")
+    if tables and spec.weight_decay:  # it would fall on every row
+        message = f"optim.weight_decay does not go with the sparse gradients of {tables[0]}"
+        raise ConfigError(message, "optim.weight_decay=0, or sparse=false for the recipe's tables")
 
 
 def sparse(model: nn.Module) -> list[str]:
