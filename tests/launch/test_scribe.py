@@ -17,7 +17,7 @@ from turnaround.launch.scribe import Scribe
 from turnaround.pool.head.driver import MARK as PRINTED
 from turnaround.pool.machines import Machine, inventory, told
 from turnaround.snapshot import parcel
-from turnaround.spec import Cluster, Status
+from turnaround.spec import Cluster, Event, Status
 
 
 @pytest.fixture
@@ -65,22 +65,45 @@ def test_who_listens_again_from_the_first_line_takes_nothing_down_twice(journal:
     assert journal.run("reverse-22222").status is Status.RUNNING
 
 
-def test_who_is_interrupted_costs_no_more_than_the_line_it_was_at(
+@pytest.mark.parametrize("at", range(len(LINES)))
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_who_is_killed_at_a_line_takes_it_down_once(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, at: int, before: bool
+) -> None:
+    take = Scribe._event
+
+    def killed(scribe: Scribe, event: Event) -> None:
+        if not before:
+            take(scribe, event)
+        raise KeyboardInterrupt
+
+    Scribe(journal, "reverse-22222").listen(iter(LINES[:at]))
+    with monkeypatch.context() as patch:
+        patch.setattr(Scribe, "_event", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Scribe(journal, "reverse-22222").listen(iter(LINES))
+    journal.append("reverse-22222", Event("notice", {"message": "of somebody else"}, 6.0))
+    for _ in range(2):
+        assert Scribe(journal, "reverse-22222").listen(iter(LINES))
+    told = [e.data.get("status", e.seq) for e in journal.events("reverse-22222")]
+    assert [word for word in told if word] == ["QUEUED", "RUNNING", 1, 2]
+
+
+def test_who_is_interrupted_while_it_notes_a_line_loses_none(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut_short(path: Path, text: str) -> None:
         path.open("w").close()
         raise KeyboardInterrupt
 
-    listen = Scribe(journal, "reverse-22222").listen
-    listen(iter(LINES[:3]))
+    Scribe(journal, "reverse-22222").listen(iter(LINES[:3]))
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", cut_short)
         with pytest.raises(KeyboardInterrupt):
-            listen(iter(LINES))
+            Scribe(journal, "reverse-22222").listen(iter(LINES))
     assert Scribe(journal, "reverse-22222").listen(iter(LINES))
     metrics = [e.seq for e in journal.events("reverse-22222") if e.kind == "metrics"]
-    assert metrics == [1, 2, 2]
+    assert metrics == [1, 2]
 
 
 def test_what_the_run_left_behind_is_here_too(journal: Journal, tmp_path: Path) -> None:

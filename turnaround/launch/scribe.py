@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from turnaround import errors
 from turnaround.errors import LaunchError
-from turnaround.journal import EventFile, Journal, folders
+from turnaround.journal import EventFile, Journal, events, folders, read_events
 from turnaround.snapshot import parcel
-from turnaround.spec import Event, Status
+from turnaround.spec import Event, Status, to_json
 
 
 class Scribe:
@@ -21,18 +22,19 @@ class Scribe:
         self._journal = journal
         self._run = run
         self._folder = journal.folder(run)
-        self._count = self._folder / "remote.json"  # lines that were taken down
+        self._place = self._folder / "remote.json"  # the line that was begun, and where: see _begun
         self._files: dict[str, list[bytes]] = {}
 
     def listen(self, lines: Iterator[dict[str, Any]]) -> bool:
         """Whether there was anything to hear."""
-        known, number = self._known(), 0
+        (begun, size), number = self._begun(), 0
         for line in lines:
             if "event" in line:
                 number += 1
-                if number > known:
-                    self._event(Event(**line["event"]))
-                    folders.write(self._count, str(number))  # a count cut short would be none
+                event = Event(**line["event"])
+                if number > begun or (number == begun and not self._there(event, size)):
+                    self._begin(number)
+                    self._event(event)
             elif "file" in line:
                 self._file(line["file"], base64.b64decode(line["part"]))
             elif "row" in line:
@@ -43,11 +45,22 @@ class Scribe:
                 return True
         return number > 0
 
-    def _known(self) -> int:
+    def _begin(self, number: int) -> None:
+        """Noted before the line is taken down: who is killed in between leaves one in doubt."""
+        folders.write(self._place, f"{number} {(self._folder / events.NAME).stat().st_size}")
+
+    def _begun(self) -> tuple[int, int]:
+        """The last line that was begun, and the size of the event file before it."""
         try:
-            return int(self._count.read_text())
+            number, size = self._place.read_text().split()
         except (FileNotFoundError, ValueError):
-            return 0
+            return 0, 0
+        return int(number), int(size)
+
+    def _there(self, event: Event, size: int) -> bool:
+        """The line in doubt is in the event file; a status has the moment it was heard of."""
+        file = self._folder / events.NAME
+        return any(_said(told) == _said(event) for told, _ in read_events(file, size))
 
     def _event(self, event: Event) -> None:
         if event.kind != "status":
@@ -81,3 +94,7 @@ class Scribe:
         code = getattr(errors, told["kind"], LaunchError).exit_code
         reason = f"{told['message']}\n  → {told['hint']}" if told["hint"] else told["message"]
         self._journal.mark(self._run, Status.FAILED, reason, exit_code=code)
+
+
+def _said(event: Event) -> str:
+    return to_json(dataclasses.replace(event, time=0.0))
