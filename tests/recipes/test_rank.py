@@ -223,7 +223,7 @@ def test_weight_decay_of_sparse_gradients_is_refused(tmp_path: Path) -> None:
     decayed = (*TINY, "optim=adagrad", "optim.weight_decay=0.1")
     told = train(shipped("recipe=rank", *decayed), tmp_path)
     assert told.code == 2
-    message = "optim.weight_decay does not go with the sparse gradients of table"
+    message = "optim.weight_decay does not go with sparse gradients"
     assert told.one("error")["message"] == message
     dense = train(shipped("recipe=rank", *decayed, "recipe.sparse=false"), tmp_path / "2")
     assert dense.code == 0, dense.of("error")

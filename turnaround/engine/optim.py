@@ -64,6 +64,9 @@ class ByRows(Adagrad):
 
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> tuple[bool, bool]:
         found: tuple[bool, bool] = super()._init_group(group, *lists)  # type: ignore[no-untyped-call]  # torch's
+        if found[0] and group["weight_decay"]:  # it would fall on every row
+            message = "optim.weight_decay does not go with sparse gradients"
+            raise ConfigError(message, "optim.weight_decay=0, or sparse=false for the tables")
         if found[0] and group["fused"]:  # sparse, at the first step
             torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]  # or it warns
             group.update(fused=False, foreach=False)
@@ -88,9 +91,6 @@ def fits(spec: Optim, model: nn.Module) -> None:
     if tables and spec.name not in BY_ROWS:
         message = f"optim={spec.name} does not take the sparse gradients of {tables[0]}"
         raise ConfigError(message, "optim=adagrad, or sparse=false for the recipe's tables")
-    if tables and spec.weight_decay:  # it would fall on every row
-        message = f"optim.weight_decay does not go with the sparse gradients of {tables[0]}"
-        raise ConfigError(message, "optim.weight_decay=0, or sparse=false for the recipe's tables")
 
 
 def sparse(model: nn.Module) -> list[str]:
