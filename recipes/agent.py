@@ -68,8 +68,8 @@ class Agent(Policy):
         """While learning `horizon` steps, by chance; else one episode, by the likeliest acts."""
         steps = self.play(seeds.tolist(), chances)
         log_probs = self.acting(steps.seen).log_prob(steps.actions)
-        values = self.baseline(steps.seen).squeeze(-1)
-        after = self.baseline(steps.after).squeeze(-1).detach() * ~steps.lost
+        values = self.baseline(steps.seen).squeeze(-1).to(steps.seen)
+        after = self.baseline(steps.after).squeeze(-1).detach().to(values) * ~steps.lost
         return Played(steps, log_probs, values, after)
 
     @torch.no_grad()

@@ -134,7 +134,7 @@ class Chat(Writing):
         return ["before", "reply", "in the dialogue"], rows
 
     def answer(self, model: nn.Module, line: str) -> str:
-        return self.reply(model, Dialogue("", (line.strip() or "Hello.", "")))
+        return self.reply(model, Dialogue("", (" ".join(line.split()) or "Hello.", "")))
 
     def reply(self, model: nn.Module, thread: Dialogue) -> str:
         """What the speaker of the last turn would say in its place."""

@@ -28,7 +28,7 @@ from turnaround.engine import Lazy, Mean, Tally
 from turnaround.engine.writing import Batch, Example, Writing
 from turnaround.errors import ConfigError
 from turnaround.nn.brackets import Brackets
-from turnaround.nn.sentences import PAD, encoded, spaced
+from turnaround.nn.sentences import PAD, encoded, joined, spaced
 from turnaround.nn.translator import Translator
 from turnaround.spec import Count, Share
 
@@ -124,7 +124,7 @@ class Parser(Writing):
         words = line.split()
         if not words:
             return ""
-        source = encoded(self.vocabularies[0], " ".join(words)).unsqueeze(0)
+        source = encoded(self.vocabularies[0], joined(words)).unsqueeze(0)
         return trees.shown(self.lines(model, source)[0], words)
 
     def guesses(self, model: nn.Module, source: Tensor) -> list[tuple[Span, ...] | None]:
@@ -142,4 +142,4 @@ class Parser(Writing):
 
 def text(tree: Tree) -> str:
     """The words, with spaces between."""
-    return " ".join(tree.words)
+    return joined(tree.words)

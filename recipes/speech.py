@@ -230,7 +230,7 @@ class Speech(Recipe[Batch]):
     def answer(self, model: nn.Module, line: str) -> str:
         """What is said in the .wav file of that name."""
         file = Recording(Path(line.strip()).expanduser(), "", line.strip())
-        return self.transcripts(model, [Spoken.alone(file, self.config.rate)])[0]
+        return self.transcripts(model, [Spoken.alone(file, self.rate)])[0]
 
     def transcripts(self, model: nn.Module, examples: Sequence[Example]) -> list[str]:
         batch, weight = self.collate(examples), next(model.parameters())

@@ -5,6 +5,7 @@ import math
 import torch
 
 from turnaround.engine import Furthest, Mean, Typical
+from turnaround.engine.metrics import Perplexity
 
 
 def test_means_add_sums_and_counts() -> None:
@@ -26,6 +27,12 @@ def test_counts_are_exact_where_sums_are_not() -> None:
 
 def test_a_mean_of_nothing_is_no_number() -> None:
     assert math.isnan(Mean.of(0.0, 0).compute())
+
+
+def test_a_perplexity_beyond_all_floats_is_infinite() -> None:
+    assert Perplexity.of(2 * 709.0, 2).compute() == math.exp(709)
+    assert Perplexity.of(2e4, 2).compute() == math.inf
+    assert math.isnan(Perplexity.of(math.nan, 2).compute())
 
 
 def test_the_gradients_of_added_means_are_divided_by_all_that_was_counted() -> None:

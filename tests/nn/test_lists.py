@@ -22,6 +22,12 @@ def test_ndcg_is_that_of_scikit_learn_and_1_where_nothing_is_worth_anything(top:
     assert found[2].item() == 1
 
 
+def test_ndcg_is_as_precise_under_autocast() -> None:
+    alone = ndcg(SCORES, LABELS, THERE, 10)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(ndcg(SCORES, LABELS, THERE, 10), alone)
+
+
 def test_only_pairs_of_different_labels_count_and_padding_does_not() -> None:
     losses = pairwise(SCORES, LABELS, THERE)
     assert (losses > 0).sum((1, 2)).tolist() == [5, 1, 0]

@@ -6,9 +6,13 @@ from turnaround.nn.sentences import (
     END,
     PAD,
     SPEAKERS,
+    SPECIAL,
     START,
+    UNKNOWN,
     encoded,
+    joined,
     prefix,
+    spaced,
     subwords,
     turns,
     words,
@@ -33,6 +37,15 @@ def test_a_text_is_its_tokens_joined() -> None:
         tokens = encoded(tokenizer, TEXTS[1])
         assert tokens[-1] == END
         assert tokenizer.decode(tokens[:-1].tolist()) == TEXTS[1]
+
+
+def test_a_word_spelled_as_a_special_token_is_unknown() -> None:
+    texts = [joined(["the", word, "sleeps"]) for word in SPECIAL for _ in range(3)]
+    tokenizer = spaced(["the <pad> <unk> sleeps", *texts], most=400, least=1)
+    tokenizer.encode_special_tokens = True  # as a recipe keeps it
+    tokens = torch.stack([encoded(tokenizer, text) for text in texts])
+    assert set(tokens[:, 1].tolist()) == {UNKNOWN}
+    assert int(tokens.max()) < tokenizer.get_vocab_size()
 
 
 def test_a_word_that_was_not_seen_is_unknown_but_its_bytes_are_not() -> None:

@@ -41,6 +41,19 @@ def test_two_steps_run_in_every_environment(tmp_path: Path, name: str) -> None:
     assert told.one("summary")["values"]["test/return"] < 100
 
 
+@pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1"])
+def test_under_bf16_all_but_the_networks_is_fp32(tmp_path: Path, name: str) -> None:
+    words = f"recipe.environment={name}", "recipe.episodes=1", "budget.steps=2", "precision=bf16"
+    told = train(SMALL["agent"].plan("agent", *words), tmp_path)
+    assert told.code == 0, told.of("error")
+    made = recipe(tmp_path / "2", f"recipe.environment={name}")
+    batch = batch_of(made, [5])
+    with torch.autocast("cpu", torch.bfloat16):
+        played = made.model()(*made.inputs(batch))
+    kinds = {played.values.dtype, played.after.dtype, made.loss(played, batch).sum.dtype}
+    assert kinds == {torch.float32}
+
+
 def test_an_example_plays_as_many_steps_whatever_happens(tmp_path: Path) -> None:
     made = recipe(tmp_path, "recipe.horizon=60")
     steps = made.model()(*made.inputs(batch_of(made, [5, 6, 7]))).steps

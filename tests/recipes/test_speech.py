@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.corpora.test_recordings import tone
+from tests.corpora.test_recordings import TONE, tone
 from tests.engine.trials import train
 from tests.recipes.small import ROOT, SMALL, shipped
 from turnaround import config
@@ -187,6 +187,15 @@ def test_a_recording_is_written_down(tmp_path: Path) -> None:
     assert made.answer(model, line) == made.answer(model, line)
     with pytest.raises(DataError, match=r"b\.wav is not there"):
         made.answer(model, str(tmp_path / "b.wav"))
+
+
+def test_a_recording_is_heard_at_the_rate_that_the_model_was_made_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recipe(tmp_path, "recipe.rate=16000")  # of files, and these are generated
+    monkeypatch.setattr(made, "transcripts", lambda _, examples: [examples[0].samples])
+    heard = made.answer(made.model(), str(tone(tmp_path / "a.wav")))
+    assert heard == len(TONE)  # not resampled
 
 
 def test_a_model_writes_the_characters_it_learnt(tmp_path: Path) -> None:

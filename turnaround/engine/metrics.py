@@ -17,6 +17,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+_MOST_NATS = 709.0  # whose exponential is a float
 _WIDE = torch.float64  # of what is added up: fp32 stops counting at 16,777,216
 
 
@@ -159,8 +160,9 @@ class Perplexity(Mean):
     """Among how many tokens, all alike likely, a guess would be as hard: of a loss in nats."""
 
     def compute(self) -> float:
-        """The exponential of the mean."""
-        return math.exp(super().compute())
+        """The exponential of the mean; infinite when that is more than a float holds."""
+        mean = super().compute()
+        return math.inf if mean > _MOST_NATS else math.exp(mean)
 
 
 class Furthest(Tally):

@@ -46,8 +46,9 @@ def swaps(scores: Tensor, labels: Tensor, there: Tensor) -> Tensor:
 def ndcg(scores: Tensor, labels: Tensor, there: Tensor, top: int) -> Tensor:
     """Of each list's first places; 1 where nothing is worth anything, as LightGBM has it."""
     worth, discounts = gains(labels), _discounts(labels)[:top]
-    found = worth.gather(1, _order(scores, there))[:, :top] @ discounts
-    ideal = worth.sort(1, descending=True).values[:, :top] @ discounts
+    # Products and sums, not `@`, which autocast would do in bf16: off by 0.002.
+    found = (worth.gather(1, _order(scores, there))[:, :top] * discounts).sum(1)
+    ideal = (worth.sort(1, descending=True).values[:, :top] * discounts).sum(1)
     return torch.where(ideal > 0, found / ideal.clamp(min=1e-9), 1.0)
 
 

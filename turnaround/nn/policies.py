@@ -33,7 +33,7 @@ class Policy(nn.Module):
 
     def acting(self, seen: Tensor) -> Distribution:
         """The law of the action at each of `seen` (…, numbers)."""
-        out = self.policy(seen)
+        out = self.policy(seen).to(seen)  # autocast may leave bf16, which is no law's precision
         if self.discrete:
             return Categorical(logits=out, validate_args=False)
         law = Normal(out, self.spread.exp(), validate_args=False)
@@ -41,7 +41,7 @@ class Policy(nn.Module):
 
     def chosen(self, seen: Tensor, chance: Tensor) -> Tensor:
         """An action for each row of `seen`: drawn in training, else the likeliest."""
-        out: Tensor = self.policy(seen)
+        out: Tensor = self.policy(seen).to(seen)
         if self.discrete:
             below = out.softmax(-1).cumsum(-1)[..., :-1] < chance
             return below.sum(-1) if self.training else out.argmax(-1)

@@ -49,8 +49,14 @@ def spaced(texts: Sequence[str], most: int, least: int) -> Tokenizer:
     trainer = trainers.WordLevelTrainer(
         vocab_size=most, min_frequency=least, special_tokens=SPECIAL, show_progress=False
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    known = (" ".join(word for word in text.split(" ") if word not in SPECIAL) for text in texts)
+    tokenizer.train_from_iterator(known, trainer)
     return tokenizer
+
+
+def joined(words: Sequence[str]) -> str:
+    """What `spaced` reads; a word that is spelled as a special token is an unknown one."""
+    return " ".join(SPECIAL[UNKNOWN] if word in SPECIAL else word for word in words)
 
 
 def subwords(texts: Sequence[str], most: int, least: int) -> Tokenizer:
