@@ -126,6 +126,19 @@ def test_a_change_that_a_full_disk_would_not_take_has_not_happened(journal: Jour
     assert said == ["QUEUED", "RUNNING"]
 
 
+def test_a_journal_on_a_full_disk_says_what_to_do(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (journal.root / "journal.db").mkdir(parents=True)  # cannot be opened, for whatever reason
+    with pytest.raises(JournalError, match="cannot be opened") as error:
+        journal.runs()
+    assert error.value.hint == "set TURNAROUND_HOME to a folder that can be written"
+    monkeypatch.setattr(database, "_FULL", shutil.disk_usage(journal.root).total)
+    with pytest.raises(JournalError, match="cannot be opened") as error:
+        journal.runs()
+    assert error.value.hint == "free some space, and try again"
+
+
 def test_a_journal_that_somebody_holds_says_so_and_changes_nothing(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

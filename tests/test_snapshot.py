@@ -185,6 +185,24 @@ def test_our_own_home_inside_the_project_stays_out(project: Path) -> None:
     assert snapshot.freeze(project, project / "recipes" / "tiny.py", home) == first
 
 
+def test_our_own_home_stays_out_whichever_link_leads_to_it(project: Path) -> None:
+    link = project.parent / "link"
+    link.symlink_to(project)
+    put(project, "home/journal.db", "")
+    for there, home in ((project, link / "home"), (link, project / "home")):
+        frozen_ = snapshot.freeze(there, there / "recipes" / "tiny.py", home)
+        assert not (home / "snapshots" / frozen_.hash / "tree" / "home").exists()
+
+
+def test_a_snapshot_that_is_used_again_is_new_again(project: Path) -> None:
+    home = project.parent / "home"
+    once = snapshot.freeze(project, project / "recipes" / "tiny.py", home)
+    folder = home / "snapshots" / once.hash
+    os.utime(folder, (0, 0))
+    assert snapshot.freeze(project, project / "recipes" / "tiny.py", home) == once
+    assert time.time() - folder.stat().st_mtime < 60  # `gc` takes those of an hour
+
+
 def test_the_manifest_environment_and_diff_are_kept(project: Path) -> None:
     commit(project)
     put(project, "notes.md", "changed")

@@ -42,6 +42,22 @@ def test_only_what_no_run_needs_is_deleted(ask, submit, journal, plan) -> None:
     assert left == [used, fresh]
 
 
+def test_a_plan_and_a_sweep_that_a_crash_has_torn_hold_nothing(ask, journal) -> None:
+    for name in ("plan.json", "sweep.json"):
+        (journal.root / "runs" / name[:4]).mkdir(parents=True)
+        (journal.root / "runs" / name[:4] / name).write_text('{"stems": [')
+    aged(journal.root / "snapshots" / "unused")
+    assert ask("gc").out.startswith("  1.5 kB  snapshot  ")
+
+
+def test_space_is_freed_where_the_journal_cannot_be_read(ask, submit, journal) -> None:
+    submit("seq2seq-aaaaa")
+    aged(journal.root / "snapshots" / "unused")
+    (journal.root / "journal.db").write_text("no database " * 100)
+    said = ask("gc")
+    assert (said.code, said.out.splitlines()[-1]) == (0, "1.5 kB freed in ~/home")
+
+
 def test_a_folder_that_the_journal_does_not_know_is_kept(ask, journal) -> None:
     (journal.root / "runs" / "seq2seq-ccccc").mkdir(parents=True)
     assert ask("gc").out == (

@@ -58,13 +58,26 @@ def test_a_name_of_several_runs_is_refused_and_elsewhere_said(ask, trained, plan
     for verb in (["rm", "--yes"], ["stop"]):
         said = ask(*verb, "wide")
         assert said.code == 2
-        assert "2 runs are called wide: " in said.err
+        assert "2 runs answer to wide: " in said.err
         assert said.err.endswith("  → give an id\n")
     shown = ask("show", "wide")
     assert shown.code == 0
     assert "is the newest run called wide; seq2seq-" in shown.err
     assert ask("rm", "--yes", "seq2seq-b").code == 0
     assert ask("show", "wide").err == ""
+
+
+def test_a_name_that_ids_begin_with_is_a_name_all_the_same(ask, trained, plan, journal) -> None:
+    for run in ("seq2seq-aaaaa", "seq2seq-bbbbb"):
+        trained(run, replace(plan, name="seq2seq"))
+    assert "2 runs answer to seq2seq: " in ask("rm", "--yes", "seq2seq").err
+    assert "is called so too" in ask("show", "seq2seq").err
+    trained("wide-ccccc")
+    trained("seq2seq-ddddd", replace(plan, name="wide"))
+    assert "2 runs answer to wide: wide-ccccc, seq2seq-ddddd" in ask("stop", "wide").err
+    said = ask("show", "wide").err
+    assert said == "wide-ccccc begins with wide; seq2seq-ddddd is called so\n"
+    assert len(journal.runs()) == 4
 
 
 def test_a_run_that_is_not_there_points_to_those_that_are(ask, trained) -> None:

@@ -132,8 +132,8 @@ def _wake() -> None:
     if (home() / "driven").is_dir():
         from turnaround.sweep import start
 
-        for sweep in start.wake(home()):
-            typer.echo(f"{sweep} goes on, whose driver was gone", err=True)
+        for line in start.wake(home()):
+            typer.echo(line, err=True)
 
 
 def main() -> None:

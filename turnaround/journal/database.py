@@ -8,6 +8,7 @@ with database.write() as db:              # one transaction
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 import time
@@ -45,6 +46,7 @@ _HINTS = {
     "read": "see that its disk is there, and try again",
     "written": "free some space, and try again",
 }
+_FULL = 1 << 20  # bytes
 _HELD = "end what holds it (`fuser journal.db`), and try again"
 _DAMAGED = "move journal.db* away to begin a new one (the runs keep their folders), or bring a copy"
 
@@ -101,12 +103,18 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            hint = _HELD if "locked" in str(error) else _HINTS[done]
-            if type(error) is sqlite3.DatabaseError:  # none of the finer kinds: it makes no sense
-                hint = _DAMAGED
-            raise JournalError(
-                f"the journal {self.path} cannot be {done}: {error}", hint
-            ) from error
+            message = f"the journal {self.path} cannot be {done}: {error}"
+            raise JournalError(message, self._hint(error, done)) from error
+
+    def _hint(self, error: sqlite3.Error, done: str) -> str:
+        if type(error) is sqlite3.DatabaseError:  # none of the finer kinds: it makes no sense
+            return _DAMAGED
+        if "locked" in str(error):
+            return _HELD
+        with suppress(OSError):
+            if shutil.disk_usage(self.path.parent).free < _FULL:  # to read takes a log to write
+                return _HINTS["written"]
+        return _HINTS[done]
 
     def __del__(self) -> None:
         if self._db is not None:

@@ -20,10 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from turnaround.errors import LaunchError
+from turnaround.errors import LaunchError, PlanError
 from turnaround.launch import websocket
 
 _ANSWER = 60.0  # seconds
+_NONE = "is it a Ray dashboard, with ray[default] installed there?"
 
 
 class Silent(LaunchError):
@@ -46,11 +47,19 @@ class Dashboard:
 
     def get(self, path: str) -> Any:
         """What it says there."""
-        return json.loads(self._ask("GET", path))
+        return self._read(self._ask("GET", path))
 
     def post(self, path: str, asked: dict[str, Any]) -> Any:
         """Its answer."""
-        return json.loads(self._ask("POST", path, json.dumps(asked).encode()))
+        return self._read(self._ask("POST", path, json.dumps(asked).encode()))
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The cluster's nodes, dead ones too, as its State API tells them."""
+        said = self.get("/api/v0/nodes?detail=true&limit=1000")
+        try:
+            return list(said["data"]["result"]["result"])
+        except (KeyError, TypeError):
+            raise LaunchError(f"{self.address} tells of no nodes", _NONE) from None
 
     def put(self, path: str, content: bytes) -> None:
         """Bytes, to be kept there."""
@@ -65,14 +74,23 @@ class Dashboard:
                 if line.startswith(mark):
                     yield json.loads(line.removeprefix(mark))
 
+    def _read(self, said: bytes) -> Any:
+        try:
+            return json.loads(said)
+        except ValueError:
+            raise LaunchError(f"{self.address} answers, but not as a dashboard", _NONE) from None
+
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         headers = {"Content-Type": "application/json", **_headers()}
-        request = urllib.request.Request(f"{self.address}{path}", body, headers, method=method)
         try:
+            request = urllib.request.Request(f"{self.address}{path}", body, headers, method=method)
             with urllib.request.urlopen(request, timeout=_ANSWER) as reply:
                 return bytes(reply.read())
         except urllib.error.HTTPError as error:
             raise _refusal(self.address, error) from None
+        except ValueError as error:
+            message = f"cluster.address={self.address} is no address: {error}"
+            raise PlanError(message, "cluster.address=http://HOST:8265") from None
         except (OSError, http.client.HTTPException) as error:
             raise Silent(
                 f"{self.address} does not answer: {getattr(error, 'reason', error)}",
@@ -106,5 +124,4 @@ def _refusal(address: str, error: urllib.error.HTTPError) -> LaunchError:
         return LaunchError(f"{address} does not let us in: {said[-1]}", hint)
     if error.code == 404:
         return Missing(f"{address} does not know {error.url}: {said[-1]}")
-    hint = "is it a Ray dashboard, with ray[default] installed there?"
-    return LaunchError(f"{address} answers {error.code}: {said[-1]}", hint)
+    return LaunchError(f"{address} answers {error.code}: {said[-1]}", _NONE)

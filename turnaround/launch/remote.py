@@ -59,9 +59,7 @@ class Remote:
 
     def machines(self) -> list[Machine]:
         """The cluster's living nodes."""
-        said = self.dashboard.get("/api/v0/nodes?detail=true&limit=1000")
-        nodes = said["data"]["result"]["result"]
-        return [_machine(node) for node in nodes if node["state"] == "ALIVE"]
+        return [_machine(node) for node in self.dashboard.nodes() if node["state"] == "ALIVE"]
 
     def inventory(self, cluster: Cluster) -> Inventory:
         """What a plan may use there."""

@@ -70,13 +70,16 @@ def _freeze(project: Path, recipe_file: Path, home: Path) -> Frozen:
     }
     digests.save()
     hash_ = signature([manifest, packages, revision.sha])
-    if not (home / "snapshots" / hash_).exists():
+    folder = home / "snapshots" / hash_
+    if folder.exists():
+        os.utime(folder)  # as new as any: `gc` leaves it to the run that is about to name it
+    else:
         notes = {
             "manifest.json": json.dumps({"files": manifest, "left_out": left_out}, indent=1),
             "environment.txt": packages,
             "diff.patch": git.diff(project, list(left_out)) if revision.dirty else "",
         }
-        _store(home / "snapshots" / hash_, files, notes)
+        _store(folder, files, notes)
     told = [f"{name} ({why})" for name, why in left_out.items()]
     return Frozen(hash_, told, revision.sha, revision.dirty)
 
@@ -95,7 +98,7 @@ def _chosen(project: Path, recipe_file: Path, home: Path) -> tuple[dict[str, Pat
     """Files by their name in the tree, and those left out with the reason."""
     files: dict[str, Path] = {}
     left_out: dict[str, str] = {}
-    for name in _listed(project, home):
+    for name in _listed(project.resolve(), home.resolve()):  # however links lead to them
         if why := _unfit(name, project):
             left_out[name] = why
         else:

@@ -21,12 +21,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from turnaround.errors import LaunchError
+from turnaround.errors import LaunchError, TurnaroundError
 from turnaround.journal import Journal, Run
 from turnaround.spec import Event
 from turnaround.tracking.start import Lock, holder
 
 COME_UP = 30.0  # seconds that the driver has to come up; it takes 0.4
+WAKE = 3.0  # the same, where a command waits that is about something else
 
 
 def is_sweep(journal: Journal, run: Run) -> bool:
@@ -61,7 +62,9 @@ class Ahead:
         os.close(self._line)
 
 
-def ensure(journal: Journal, sweep: str, ahead: Ahead | None = None) -> None:
+def ensure(
+    journal: Journal, sweep: str, ahead: Ahead | None = None, patience: float = COME_UP
+) -> None:
     """Start the sweep's driver, detached, unless it is there; it answers for the sweep then."""
     if driver(journal, sweep):
         return
@@ -69,10 +72,10 @@ def ensure(journal: Journal, sweep: str, ahead: Ahead | None = None) -> None:
     if ahead is None or not ahead.tell(sweep):
         with (folder / "log.txt").open("ab") as log:
             _launch(journal.root, ["--sweep", sweep], log)
-    deadline = time.monotonic() + COME_UP
+    deadline = time.monotonic() + patience
     while journal.run(sweep).attempt == before:
         if time.monotonic() > deadline:
-            message = f"the driver of {sweep} has not come up in {COME_UP:.0f} s"
+            message = f"the driver of {sweep} has not come up in {patience:.0f} s"
             raise LaunchError(message, f"{folder}/log.txt says why")
         time.sleep(0.02)
 
@@ -127,17 +130,27 @@ def kept(journal: Journal, sweep: str) -> Iterator[None]:
 
 
 def wake(root: Path) -> list[str]:
-    """Sweeps with a window whose drivers are gone are driven on, unless they are over; which."""
+    """Sweeps with a window whose drivers are gone are driven on, unless they are over; what there
+    is to say of each. One that cannot be is in nobody's way."""
     marks = root / "driven"
-    journal, woken = Journal(root), []
+    journal, said = Journal(root), []
     for sweep in sorted(os.listdir(marks)) if marks.is_dir() else ():
-        found = journal.runs("id=?", [sweep])
-        if not found or found[0].status.over:
-            (marks / sweep).unlink(missing_ok=True)
-        elif driver(journal, sweep) is None and waits(journal, sweep):
-            ensure(journal, sweep)
-            woken.append(sweep)
-    return woken
+        try:
+            if _wakes(journal, sweep):
+                said.append(f"{sweep} goes on, whose driver was gone")
+        except (TurnaroundError, OSError, ValueError, KeyError) as error:
+            said.append(f"{sweep} does not go on: {str(error) or type(error).__name__}")
+    return said
+
+
+def _wakes(journal: Journal, sweep: str) -> bool:
+    found = journal.runs("id=?", [sweep])
+    if not found or found[0].status.over or not is_sweep(journal, found[0]):
+        (journal.root / "driven" / sweep).unlink(missing_ok=True)
+    elif driver(journal, sweep) is None and waits(journal, sweep):
+        ensure(journal, sweep, patience=WAKE)
+        return True
+    return False
 
 
 def waits(journal: Journal, sweep: str) -> bool:

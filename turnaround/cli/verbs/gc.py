@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 
 from turnaround.cli.views import units
+from turnaround.errors import JournalError
 from turnaround.journal import Journal, home
 
 YOUNG = 3600.0  # seconds: what is newer may belong to a submit that is under way
@@ -49,10 +51,10 @@ def gc(
     typer.echo(
         f"{units.size(freed)} {'could be freed' if dry_run else 'freed'} in {units.short(root)}"
     )
-    if strangers := _strangers(root):
-        typer.echo(
-            f"kept: {', '.join(strangers)}: in {units.short(root / 'runs')} but not in the journal"
-        )
+    with suppress(JournalError):  # a full disk is what this is for, and the journal wants to write
+        if strangers := _strangers(root):
+            place = f"in {units.short(root / 'runs')} but not in the journal"
+            typer.echo(f"kept: {', '.join(strangers)}: {place}")
 
 
 def used(path: Path) -> int:
@@ -85,13 +87,12 @@ def _needed_snapshots(root: Path) -> set[str]:
     """Named by any plan on disk, known to the journal or not."""
     needed = set()
     for plan in (root / "runs").glob("[!.]*/plan.json"):
-        try:
+        with suppress(OSError, ValueError, KeyError):  # one torn by a crash
             needed.add(json.loads(plan.read_text())["place"]["snapshot"])
-        except (OSError, ValueError, KeyError):
-            continue
     for sweep in (root / "runs").glob("[!.]*/sweep.json"):  # for trials that are still to come
-        stems = json.loads(sweep.read_text())["stems"]
-        needed |= {stem["facts"]["place"]["snapshot"] for stem in stems}
+        with suppress(OSError, ValueError, KeyError):
+            stems = json.loads(sweep.read_text())["stems"]
+            needed |= {stem["facts"]["place"]["snapshot"] for stem in stems}
     return needed
 
 

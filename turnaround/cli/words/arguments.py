@@ -23,20 +23,21 @@ def complete_runs(incomplete: str) -> list[tuple[str, str]]:
 
 
 def found(journal: Journal, asked: str, sole: bool = False) -> Run:
-    """The run that was asked for: by its id, or else the newest of that name, which is then said.
+    """The run that was asked for: by its id, by how only its id begins, or the newest of that name.
 
-    With `sole` a name of several runs is refused: what is done cannot be undone.
+    Where others are of that name too it is said which one was taken; with `sole` they are asked
+    for by their ids: what is done cannot be undone.
     """
     run = journal.find(asked)
-    if run.id.startswith(asked):
-        return run
     others = [other.id for other in journal.runs("name=?", [asked]) if other.id != run.id]
-    if others and sole:
+    if run.id == asked or not others:
+        return run
+    if sole:
         ids = ", ".join([run.id, *others])
-        raise JournalError(f"{len(others) + 1} runs are called {asked}: {ids}", "give an id")
-    if others:
-        more = f"{others[0]} is another" if len(others) == 1 else f"{len(others)} others are older"
-        typer.echo(f"{run.id} is the newest run called {asked}; {more}", err=True)
+        raise JournalError(f"{len(others) + 1} runs answer to {asked}: {ids}", "give an id")
+    how = "is the newest run called" if run.name == asked else "begins with"
+    more = f"{others[0]} is" if len(others) == 1 else f"{len(others)} others are"
+    typer.echo(f"{run.id} {how} {asked}; {more} called so{' too' * (run.name == asked)}", err=True)
     return run
 
 
