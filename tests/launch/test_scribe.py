@@ -56,6 +56,13 @@ def test_a_run_ends_as_its_row_there_says(journal: Journal) -> None:
     assert run.summary == {"steps": 2}
 
 
+def test_what_is_heard_later_has_happened_when_it_did(journal: Journal) -> None:
+    Scribe(journal, "reverse-22222").listen(iter(LINES))
+    (began,) = (e for e in journal.events("reverse-22222") if e.data.get("status") == "RUNNING")
+    assert began.time == 5.0
+    assert journal.run("reverse-22222").started == 5.0
+
+
 def test_who_listens_again_from_the_first_line_takes_nothing_down_twice(journal: Journal) -> None:
     assert Scribe(journal, "reverse-22222").listen(iter(LINES))
     more = event("metrics", 3, step=3)

@@ -75,8 +75,9 @@ class Journal(Index):
         return row
 
     def mark(self, run: str, status: Status, reason: str = "", **fields: Any) -> None:
-        """Move the run to `status`: a row and an event, of now or of when it `ended`."""
-        now, attempt = fields.get("ended") or time.time(), fields.get("attempt", 0)
+        """Move the run to `status`: a row and an event, of now, of `when`, or when it `ended`."""
+        now = fields.pop("when", None) or fields.get("ended") or time.time()
+        attempt = fields.get("attempt", 0)
         said: list[Event] = []
         if status is Status.RUNNING:
             fields.setdefault("started", now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,9 +57,9 @@ class Scribe:
         return int(number), int(size)
 
     def _there(self, event: Event, size: int) -> bool:
-        """The line in doubt is in the event file; a status has the moment it was heard of."""
+        """The line in doubt is in the event file."""
         file = self._folder / events.NAME
-        return any(_said(told) == _said(event) for told, _ in read_events(file, size))
+        return any(to_json(told) == to_json(event) for told, _ in read_events(file, size))
 
     def _event(self, event: Event) -> None:
         if event.kind != "status":
@@ -71,8 +70,8 @@ class Scribe:
         row = self._journal.run(self._run)
         if not status.over and status is not row.status:  # its end comes with its row
             began = {"started": row.started or event.time} if status is Status.RUNNING else {}
-            reason = event.data["reason"]
-            self._journal.mark(self._run, status, reason, attempt=event.attempt, **began)
+            fields = {"when": event.time, "attempt": event.attempt, **began}
+            self._journal.mark(self._run, status, event.data["reason"], **fields)
 
     def _file(self, name: str, part: bytes) -> None:
         if part:
@@ -94,7 +93,3 @@ class Scribe:
         code = getattr(errors, told["kind"], LaunchError).exit_code
         reason = f"{told['message']}\n  → {told['hint']}" if told["hint"] else told["message"]
         self._journal.mark(self._run, Status.FAILED, reason, exit_code=code)
-
-
-def _said(event: Event) -> str:
-    return to_json(dataclasses.replace(event, time=0.0))
