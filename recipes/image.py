@@ -139,8 +139,18 @@ class ImageClasses(Recipe[Batch]):
                 f"{found.name} shows {found.label}, of which there is no image to train on",
                 near(found.label, self.classes),
             )
-        pixels = images.pixels(found.image, self.config.size)
+        pixels = self.pixels(found.image)
         return Example(pixels, self.classes.index(found.label), found.name)
+
+    def pixels(self, image: Pixels | Path) -> Pixels:
+        """With the channels of those to train on, a file's squeezed into their size too."""
+        channels, height, width = self.first.shape
+        found = images.pixels(image, (height, width), channels)
+        return np.broadcast_to(found, (channels, *found.shape[1:]))  # of an idx file: one channel
+
+    @functools.cached_property
+    def first(self) -> Pixels:
+        return images.pixels(self.found("train")[0].image, self.config.size)
 
     def collate(self, examples: list[Example]) -> Batch:
         pixels = torch.from_numpy(np.stack([example.pixels for example in examples]))
@@ -149,12 +159,9 @@ class ImageClasses(Recipe[Batch]):
     def length(self, example: Example) -> int:
         return 1
 
-    @functools.cached_property
-    def channels(self) -> int:
-        return len(self.example(self.found("train")[0]).pixels)
-
     def model(self) -> Classifier:
-        return Classifier(self.config, self.channels, len(self.classes))
+        classes = len(self.classes)  # before an image is read: if there is none, it says so
+        return Classifier(self.config, len(self.first), classes)
 
     def inputs(self, batch: Batch) -> tuple[Tensor]:
         return (batch[0] / 255,)
@@ -176,9 +183,8 @@ class ImageClasses(Recipe[Batch]):
 
     def answer(self, model: nn.Module, line: str) -> str:
         """The class of the image in a file."""
-        first = self.example(self.found("train")[0]).pixels
-        file = Path(line.strip()).expanduser()
-        guess, share = self.guesses(model, [images.pixels(file, first.shape[1], len(first))])[0]
+        pixels = self.pixels(Path(line.strip()).expanduser())
+        guess, share = self.guesses(model, [pixels])[0]
         return f"{guess} ({share:.3f})"
 
     def guesses(self, model: nn.Module, pixels: list[Pixels]) -> list[tuple[str, float]]:

@@ -73,7 +73,7 @@ class Spikes(Recipe[Batch]):
         """Stretches of words: each (bins, cells)."""
         cut = splits.chosen(self.source, split)[1] if splits.given(self.source) else ()
         stretches = torch.from_numpy(self.trains.words(split)).split(self.config.stretch)
-        kept = splits.tenths(stretches, split, cut)
+        kept = splits.tenths(stretches, split, cut, "give a smaller recipe.stretch")
         return splits.whole(self.source, kept, "stretches to learn") if split == "train" else kept
 
     @functools.cached_property

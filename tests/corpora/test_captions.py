@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -94,3 +96,66 @@ def test_a_folder_with_no_table_or_two_is_refused(folder: Path) -> None:
         captions.read(folder)
     with pytest.raises(DataError, match="found none"):
         captions.read(folder / "photos")
+
+
+def listed(folder: Path, *more: str) -> Path:
+    """Sixty images in the folder and a caption of each; and of more images."""
+    folder.mkdir(parents=True)
+    rows = [f"{n}.png\tGrey number {n}.\n" for n in range(60)]
+    for n in range(60):
+        (folder / f"{n}.png").touch()
+    table = folder / "captions.tsv"
+    table.write_text("".join([*rows, *(f"{image}\tOne more.\n" for image in more)]))
+    return table
+
+
+def cut(path: Path) -> dict[str, list[str]]:
+    names = ("train", "valid", "test")
+    return {
+        name: [one.text for one in captions.split(Data(path=str(path)), name)] for name in names
+    }
+
+
+def test_the_cut_is_the_same_wherever_the_folder_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = listed(tmp_path / "here")
+    found = cut(table)
+    assert cut(table.parent) == found
+    shutil.copytree(table.parent, tmp_path / "there" / "data")
+    assert cut(tmp_path / "there" / "data") == found
+    monkeypatch.chdir(tmp_path)
+    assert cut(Path("here")) == found
+    table.write_text("".join(f"{table.parent}/{row}\n" for row in table.read_text().splitlines()))
+    assert cut(Path("here")) == found
+
+
+def test_an_image_that_lies_outside_is_cut_by_its_whole_path(tmp_path: Path) -> None:
+    (tmp_path / "other.png").touch()
+    inside = cut(listed(tmp_path / "here"))
+    found = cut(listed(tmp_path / "there", str(tmp_path / "other.png")))
+    (where,) = [name for name, mine in found.items() if "One more." in mine]
+    found[where].remove("One more.")
+    assert found == inside
+
+
+@pytest.mark.parametrize("kind", ["tsv", "jsonl"])
+def test_a_table_may_be_gzipped(folder: Path, kind: str) -> None:
+    plain = captions.read(folder)
+    rows = {
+        "tsv": [f"{one.image}\t{one.text}" for one in plain],
+        "jsonl": [json.dumps({"image": str(one.image), "caption": one.text}) for one in plain],
+    }
+    zipped = folder / f"zipped.{kind}.gz"
+    zipped.write_bytes(gzip.compress("\n".join(rows[kind]).encode()))
+    assert [one[:3] for one in captions.read(zipped)] == [one[:3] for one in plain]
+    assert captions.read(folder) == plain  # of the table that is not
+    (folder / "captions.tsv").unlink()
+    assert captions.read(folder) == captions.read(zipped)
+
+
+@pytest.mark.parametrize("image", ["A long caption. " * 20, f"{'A long caption. ' * 20}/1.png"])
+def test_what_is_too_long_to_be_a_name_is_not_there(folder: Path, image: str) -> None:
+    (folder / "captions.tsv").write_text(f"{image}\tphotos/1.png\n")
+    with pytest.raises(DataError, match=r"captions\.tsv, line 1: there is no image"):
+        captions.read(folder)

@@ -106,6 +106,93 @@ def test_what_is_no_image_is_named(photos: Path) -> None:
         images.pixels(photos / "dog" / "1.jpg", 8)
 
 
+def seen(file: Path, picture: Image.Image, channels: int = 3) -> np.ndarray:
+    """The first of the pixels, once the picture was in a file."""
+    picture.save(file)
+    return images.pixels(file, 4, channels)[:, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
+def test_of_sixteen_bits_the_upper_eight_are_seen(tmp_path: Path, name: str) -> None:
+    grey = Image.fromarray(np.full((4, 4), 30_000, np.uint16))
+    assert seen(tmp_path / name, grey).tolist() == [117] * 3
+    assert seen(tmp_path / name, grey, channels=1).tolist() == [117]
+    other_end = Image.frombytes("I;16B", (4, 4), (30_000).to_bytes(2, "big") * 16)
+    assert seen(tmp_path / "b.tif", other_end).tolist() == [117] * 3
+
+
+def test_numbers_of_no_certain_range_are_seen_if_they_can_be_of_eight_or_sixteen_bits(
+    tmp_path: Path,
+) -> None:
+    for kind in (np.int32, np.float32):
+        assert seen(tmp_path / "a.tif", Image.fromarray(np.full((4, 4), 200, kind)))[0] == 200
+    assert seen(tmp_path / "a.tif", Image.fromarray(np.full((4, 4), 30_000, np.int32)))[0] == 117
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "found"),
+    [
+        (np.float32, 0.5, "0.5"),
+        (np.float32, 3000, "3000"),
+        (np.float32, np.nan, "nan"),
+        (np.int32, -1, "-1"),
+        (np.int32, 70_000, "70000"),
+    ],
+)
+def test_numbers_of_another_range_are_refused(
+    tmp_path: Path, kind: type, number: float, found: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        seen(tmp_path / "a.tif", Image.fromarray(np.full((4, 4), number, kind)))
+    assert caught.value.message == (
+        f"{tmp_path / 'a.tif'}: expected values of 8 or 16 bits, "
+        f"found numbers from {found} to {found}"
+    )
+
+
+def test_what_is_transparent_is_on_white(tmp_path: Path) -> None:
+    black = (0, 0, 0, 0)
+    assert seen(tmp_path / "a.png", Image.new("RGBA", (4, 4), black)).tolist() == [255] * 3
+    assert seen(tmp_path / "a.png", Image.new("LA", (4, 4), (0, 0)), 1).tolist() == [255]
+    half = Image.new("RGBA", (4, 4), (0, 0, 0, 127))
+    assert seen(tmp_path / "a.png", half).tolist() == [128] * 3
+    opaque = Image.new("RGBA", (4, 4), (10, 20, 30, 255))
+    assert seen(tmp_path / "a.png", opaque).tolist() == [10, 20, 30]
+    named = Image.new("P", (4, 4), 1)
+    named.info["transparency"] = 1
+    assert seen(tmp_path / "a.gif", named).tolist() == [255] * 3
+
+
+@pytest.mark.parametrize("tag", [0x0100, 0x011A])  # of a width and of a ratio; here it is a text
+def test_damaged_exif_is_named(tmp_path: Path, tag: int) -> None:
+    picture = Image.new("RGB", (16, 16))
+    exif = picture.getexif()
+    exif[0x0112], exif[0x010E] = 6, "hello"
+    file = tmp_path / "a.jpg"
+    picture.save(file, exif=exif)
+    content = file.read_bytes()
+    file.write_bytes(content.replace(struct.pack(">2H", 0x010E, 2), struct.pack(">2H", tag, 2)))
+    with pytest.raises(DataError, match=r"a\.jpg cannot be read as an image: its EXIF is damaged"):
+        images.pixels(file, 8)
+
+
+def test_a_file_is_squeezed_into_any_size(photos: Path) -> None:
+    assert images.pixels(photos / "cat" / "0.png", (5, 7), 1).shape == (1, 5, 7)
+
+
+def test_what_is_hidden_is_not_seen(photos: Path) -> None:
+    whole = images.folder(photos)
+    (photos / "cat" / ".thumbs").mkdir()
+    (photos / "cat" / "more").mkdir()
+    (photos / ".trash").mkdir()
+    for hidden in ("cat/.thumbs/1.png", "cat/.2.png", ".trash/3.png"):
+        (photos / hidden).touch()
+    (photos / "cat" / "more" / "4.png").touch()
+    more = images.folder(photos)
+    assert {one.name for one in more} - {one.name for one in whole} == {"cat/more/4.png"}
+    assert len(images.folder(photos.rename(photos.with_name(".photos")))) == len(more)
+
+
 def test_a_folder_that_is_not_one_of_classes_is_refused(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected one for each class"):
         images.folder(photos / "cat")

@@ -183,3 +183,16 @@ def test_a_corpus_too_small_to_be_cut_is_refused(tmp_path: Path) -> None:
 def test_evaluation_files_alone_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no file for the train split"):
         split(Data(valid=str(table(tmp_path / "pairs.tsv"))), "train")
+
+
+def test_a_folder_named_as_parallel_files_are_is_told_apart(tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (tmp_path / "corpus.en").write_text("Go.\n")
+    (tmp_path / "corpus.fr").write_text("Va !\n")
+    with pytest.raises(DataError) as caught:
+        read(folder)
+    assert caught.value.message == f"{folder} is a folder, with corpus.en and corpus.fr beside it"
+    (tmp_path / "corpus.fr").unlink()
+    with pytest.raises(DataError, match=r"corpus is a folder\n"):
+        read(folder)

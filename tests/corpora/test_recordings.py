@@ -64,6 +64,20 @@ def test_a_folder_is_cut_by_takes(digits: Path) -> None:
     assert len(split(Data(train=str(digits), valid=str(digits), test=str(digits)), "valid")) == 72
 
 
+@pytest.mark.parametrize("own", [(), ("valid",), ("test",), ("valid", "test")])
+def test_takes_of_a_split_with_a_place_of_its_own_are_to_train_on(
+    digits: Path, own: tuple[str, ...]
+) -> None:
+    other = digits / "other"
+    other.mkdir()
+    tone(other / "7_george_7.wav")
+    paths = {name: str(other) for name in own}
+    data = Data(train=str(digits), valid=paths.get("valid"), test=paths.get("test"))
+    held = {name: 1 if name in own else 30 for name in ("valid", "test")}
+    assert {name: len(split(data, name)) for name in held} == held
+    assert len(split(data, "train")) == 12 + 30 * len(own)
+
+
 def test_a_table_is_cut_by_files_and_says_where_each_stands(tmp_path: Path) -> None:
     data = Data(path=str(table(tmp_path)))
     found = {name: split(data, name) for name in ("train", "valid", "test")}
@@ -82,6 +96,14 @@ def test_a_file_that_is_not_there_is_named_with_its_line(tmp_path: Path) -> None
         split(Data(train=str(file), valid=str(file), test=str(file)), "test")
     assert caught.value.message == f"{file}, line 2: 11.wav is not there"
     assert "1.wav" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["what is said " * 30, f"{'what is said ' * 30}/1.wav"])
+def test_what_is_too_long_to_be_a_name_is_not_there(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "speech.tsv"
+    file.write_text(f"{name}\t1.wav\n")
+    with pytest.raises(DataError, match=r"speech\.tsv, line 1: .* is not there"):
+        split(Data(train=str(file), valid=str(file), test=str(file)), "train")
 
 
 def test_a_row_without_a_text_is_named_with_its_line(tmp_path: Path) -> None:
@@ -176,3 +198,12 @@ def test_a_recording_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(DataError, match="has 1500 bytes of sound where its head says 1600"):
         samples(file, 8000)
+
+
+def test_a_damaged_size_is_refused(tmp_path: Path) -> None:
+    file = tone(tmp_path / "a.wav")
+    content = bytearray(file.read_bytes())
+    content[16:20] = (2000).to_bytes(4, "little")  # of its first part, more than the whole has
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.wav cannot be read as \.wav: it ends too early"):
+        length(file, 8000)

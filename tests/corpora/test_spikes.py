@@ -7,6 +7,7 @@ import pytest
 
 from turnaround.corpora import spikes
 from turnaround.errors import DataError
+from turnaround.spec import Data
 
 WORDS = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]], np.uint8)
 
@@ -113,3 +114,30 @@ def test_a_file_of_one_array_is_no_archive(tmp_path: Path) -> None:
     np.savez(file, words=np.array([[None, 1], [0, 1]], dtype=object))
     with pytest.raises(DataError, match="cannot be read: Object arrays"):
         spikes.read(file)
+
+
+@pytest.mark.parametrize("damage", ["method", "content"])
+def test_a_damaged_archive_is_refused(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "spikes.npz"
+    np.savez_compressed(file, words=np.random.default_rng(0).integers(0, 2, (500, 4)))
+    content = bytearray(file.read_bytes())
+    listed = content.index(b"PK\x01\x02")  # where zip's list of what it holds begins
+    if damage == "method":  # of compression: one that nobody knows
+        content[listed + 10] = content[8] = 77
+    else:
+        content[100:400] = bytes(range(150)) * 2
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"spikes\.npz is no \.npz file: \w"):
+        spikes.read(file)
+
+
+def test_a_split_of_other_cells_than_those_to_train_on_is_refused(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
+    first.write_text("01100\n" * 9)
+    second.write_text("011001\n" * 9)
+    source = Data(train=str(first), valid=str(second), test=str(first))
+    trains = spikes.Trains(source, None, "planted", 10, 1000)
+    assert trains.words("test").shape == trains.words("train").shape == (9, 5)
+    with pytest.raises(DataError) as caught:
+        trains.words("valid")
+    assert caught.value.message == f"{second} has 6 cells, and {first} has 5"

@@ -148,8 +148,15 @@ def test_data_are_given_when_any_file_is() -> None:
 
 def test_of_what_follows_in_time_the_last_of_each_ten_are_held_out() -> None:
     times, cut = list(range(25)), splits.HELD_OUT
-    assert splits.tenths(times, "valid", cut) == [8, 18]
-    assert splits.tenths(times, "test", cut) == [9, 19]
-    assert len(splits.tenths(times, "train", cut)) == 21
-    assert splits.tenths(times, "test", ("test",)) == [8, 18]
-    assert splits.tenths(times, "test", ()) == times
+    assert splits.tenths(times, "valid", cut, "") == [8, 18]
+    assert splits.tenths(times, "test", cut, "") == [9, 19]
+    assert len(splits.tenths(times, "train", cut, "")) == 21
+    assert splits.tenths(times, "test", ("test",), "") == [8, 18]
+    assert splits.tenths(times, "test", (), "") == times
+
+
+def test_too_little_time_to_cut_a_split_from_is_said() -> None:
+    assert splits.tenths(list(range(9)), "valid", splits.HELD_OUT, "") == [8]
+    with pytest.raises(DataError, match="9 stretches of time are too few to cut a test") as caught:
+        splits.tenths(list(range(9)), "test", splits.HELD_OUT, "wait longer")
+    assert caught.value.hint == "wait longer, or data.test=… a file of its own"

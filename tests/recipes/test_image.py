@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +99,41 @@ def test_a_file_is_answered_with_its_class(tmp_path: Path, photos: Path) -> None
     assert 0.5 <= float(share.strip("()")) <= 1
     with pytest.raises(DataError, match=r"nothing\.png cannot be read"):
         made.answer(model, str(tmp_path / "nothing.png"))
+
+
+def idx(folder: Path, height: int, width: int) -> Path:
+    """An idx file of twelve images of cats and dogs in turn, and that of their labels."""
+    folder.mkdir()
+    for name, array in (
+        ("images-idx3", np.zeros((12, height, width), np.uint8)),
+        ("labels-idx1", np.arange(12, dtype=np.uint8) % 2),
+    ):
+        head = struct.pack(f">I{array.ndim}I", 0x800 + array.ndim, *array.shape)
+        (folder / f"{name}-ubyte").write_bytes(head + array.tobytes())
+    return folder / "images-idx3-ubyte"
+
+
+def test_files_are_seen_as_the_idx_images_to_train_on_are(tmp_path: Path, photos: Path) -> None:
+    for name, digit in (("cat", "0"), ("dog", "1")):
+        (photos / name).rename(photos / digit)
+    own = Data(train=str(idx(tmp_path / "idx", 6, 9)), valid=str(photos), test=str(photos), batch=4)
+    made = recipe(tmp_path, "recipe.shift=0", data=own)
+    assert {example.pixels.shape for example in made.data("valid")} == {(1, 6, 9)}
+    file = photos / "0" / "1.png"
+    assert made.pixels(file).shape == (1, 6, 9)
+    assert made.answer(made.model().eval(), str(file)).split()[0] in ("0", "1")
+
+
+def test_idx_images_have_the_channels_of_the_files_to_train_on(
+    tmp_path: Path, photos: Path
+) -> None:
+    for name, digit in (("cat", "0"), ("dog", "1")):
+        (photos / name).rename(photos / digit)
+    file = str(idx(tmp_path / "idx", 8, 8))
+    told = train(
+        plan("recipe.size=8", data=replace(whole(photos), valid=file, test=file)), tmp_path
+    )
+    assert told.code == 0, told.of("error")
 
 
 def test_a_class_that_was_not_trained_on_is_refused(tmp_path: Path, photos: Path) -> None:

@@ -150,6 +150,18 @@ def test_a_batch_of_more_than_there_is_says_what_to_write(tmp_path: Path) -> Non
     assert error["hint"] == "data.batch=all shows every step all of them"
 
 
+def test_too_few_bins_to_be_judged_on_say_what_to_write(tmp_path: Path) -> None:
+    file = tmp_path / "raster.txt"
+    file.write_text("01101\n10010\n" * 1125)
+    words = ("recipe=spikes", f"data.path={file}", "data.batch=all")
+    made_ = made(shipped(*words), tmp_path)
+    assert len(made_.data("valid")) == 1
+    with pytest.raises(DataError, match="9 stretches of time are too few") as caught:
+        made_.data("test")
+    assert caught.value.hint.startswith("give a smaller recipe.stretch, or data.test=")
+    assert made(shipped(*words, "recipe.stretch=200"), tmp_path).data("test")
+
+
 def test_a_law_that_cannot_be_drawn_from_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"recipe\.law=planted can be drawn for 16 cells"):
         made(shipped("recipe=spikes", "recipe.cells=40"), Path())

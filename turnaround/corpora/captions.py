@@ -4,14 +4,16 @@
     found[0].text, found[0].references                 # its caption, and all of the same image
     pixels(found[0], size=64)                          # (3, 64, 64)
 
-Paths of images start where the table is. An image may have several captions, a row for each; they
-stay together when splits are cut. A row that is not as it should be is an error that names the file
-and the line; so is an image that is not there or cannot be read.
+Paths of images start where the table is, which may be gzipped. An image may have several captions,
+a row for each; they stay together when splits are cut, wherever the folder lies. A row that is not
+as it should be is an error that names the file and the line; so is an image that is not there or
+cannot be read.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +24,7 @@ from turnaround.errors import DataError, near
 from turnaround.spec import Data
 
 TABLES = (".tsv", ".jsonl")
+ZIPPED = (".tsv.gz", ".jsonl.gz")  # read where none of the others is
 SHOWN = 60  # characters of a malformed row
 
 
@@ -38,7 +41,14 @@ def split(data: Data, name: str) -> list[Captioned]:
     """The captions of `train`, `valid` or `test`; what has no file of its own is cut from train."""
     path, cut = splits.chosen(data, name)
     found = read(path)
-    return splits.kept(found, [str(one.image) for one in found], name, cut)
+    folder = path if path.is_dir() else path.parent
+    return splits.kept(found, [_key(one.image, folder) for one in found], name, cut)
+
+
+def _key(image: Path, folder: Path) -> str:
+    """Its path from the table on: the data may lie in another place on another machine."""
+    whole, start = image.absolute(), folder.absolute()
+    return (whole.relative_to(start) if whole.is_relative_to(start) else whole).as_posix()
 
 
 def read(path: Path) -> list[Captioned]:
@@ -61,7 +71,9 @@ def pixels(captioned: Captioned, size: int) -> Pixels:
 
 
 def _table(folder: Path) -> Path:
-    found = sorted(file for file in folder.iterdir() if file.name.endswith(TABLES))
+    there = sorted(folder.iterdir())
+    plain = [file for file in there if file.name.endswith(TABLES)]
+    found = plain or [file for file in there if file.name.endswith(ZIPPED)]
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
         raise DataError(
@@ -73,11 +85,13 @@ def _table(folder: Path) -> Path:
 
 def _row(table: Path, number: int, line: str) -> tuple[Path, str, str]:
     row = f"{table}, line {number}"
-    image, caption = _json(row, line) if table.suffix == ".jsonl" else _tabbed(row, line)
+    parts = _json if table.name.removesuffix(".gz").endswith(".jsonl") else _tabbed
+    image, caption = parts(row, line)
     file = table.parent / image
-    if not file.is_file():
+    # Of os: pathlib's raises an OSError for what is too long to be a name, as a caption may be.
+    if not os.path.isfile(file):
         where = file.parent
-        names = [entry.name for entry in where.iterdir()] if where.is_dir() else []
+        names = [entry.name for entry in where.iterdir()] if os.path.isdir(where) else []
         raise DataError(f"{row}: there is no image {file}", near(file.name, names))
     return file, caption, row
 

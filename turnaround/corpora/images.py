@@ -5,7 +5,8 @@
     found[0].label, pixels(found[0].image, size=32)    # "cat", (3, 32, 32)
 
 An image is its pixels or the file that holds them, which is opened when they are wanted. Gzipped or
-not. What cannot be read is an error that names the file, and of an idx file the byte.
+not. What is transparent is on white, and of 16 bits the upper eight are seen. What cannot be read
+is an error that names the file, and of an idx file the byte.
 """
 
 from __future__ import annotations
@@ -52,14 +53,15 @@ def split(data: Data, name: str) -> list[Labelled]:
     return splits.kept(found, [one.name for one in found], name, cut)
 
 
-def pixels(image: Pixels | Path, size: int, channels: int = 3) -> Pixels:
-    """Those of a file squeezed into a square of that size; what is there already stays as it is."""
+def pixels(image: Pixels | Path, size: int | tuple[int, int], channels: int = 3) -> Pixels:
+    """Those of a file squeezed into a square, or into (height, width); others stay as they are."""
     if not isinstance(image, Path):
         return image
+    height, width = (size, size) if isinstance(size, int) else size
     try:
         with Image.open(image) as opened:
-            upright = ImageOps.exif_transpose(opened)
-            squeezed = upright.convert("L" if channels == 1 else "RGB").resize((size, size))
+            seen = _opaque(_eight_bits(_upright(opened), image))
+            squeezed = seen.convert("L" if channels == 1 else "RGB").resize((width, height))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(
             f"{image} cannot be read as an image: {_reason(error)}",
@@ -67,6 +69,39 @@ def pixels(image: Pixels | Path, size: int, channels: int = 3) -> Pixels:
         ) from None
     array = np.asarray(squeezed, np.uint8)
     return array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except (struct.error, TypeError) as error:
+        raise ValueError(f"its EXIF is damaged ({error})") from None
+
+
+def _eight_bits(image: Image.Image, file: Path) -> Image.Image:
+    """The upper eight of 16 bits; what is of no certain range as it is, if it can be of eight."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode not in ("I", "F"):
+        return image
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    if image.mode == "I" and low >= 0 and 255 < high < 2**16:
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    if low >= 0 and high <= 255 and (image.mode == "I" or high > 1):  # of "F", 1 may be white
+        return image
+    raise DataError(
+        f"{file}: expected values of 8 or 16 bits, found numbers from {low:g} to {high:g}",
+        "save it with 8 bits for each channel",
+    )
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """On white, where one can see through it."""
+    if not (image.mode.endswith(("A", "a")) or "transparency" in image.info):
+        return image
+    clear = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
 
 
 def _reason(error: Exception) -> str:
@@ -80,7 +115,7 @@ def _reason(error: Exception) -> str:
 
 def folder(path: Path) -> list[Labelled]:
     """Every file in each folder of `path`, whose name is the class; hidden files are not seen."""
-    classes = sorted(entry for entry in path.iterdir() if entry.is_dir() and _seen(entry))
+    classes = sorted(entry for entry in path.iterdir() if entry.is_dir() and _seen(entry, path))
     if classes and {entry.name for entry in classes} <= PARTS:
         given = " ".join(f"data.{_part(entry.name)}={entry}" for entry in classes)
         raise DataError(f"{path} holds {', '.join(e.name for e in classes)}, no classes", given)
@@ -96,12 +131,12 @@ def _part(name: str) -> str:
     return "valid" if name == "val" else name
 
 
-def _seen(entry: Path) -> bool:
-    return not entry.name.startswith(".")
+def _seen(entry: Path, root: Path) -> bool:
+    return not any(part.startswith(".") for part in entry.relative_to(root).parts)
 
 
 def _class(path: Path) -> list[Labelled]:
-    files = sorted(file for file in path.rglob("*") if file.is_file() and _seen(file))
+    files = sorted(file for file in path.rglob("*") if file.is_file() and _seen(file, path))
     if not files:
         raise DataError(f"{path} holds no image", "fill the folder, or take it away")
     return [Labelled(file, path.name, str(file.relative_to(path.parent))) for file in files]

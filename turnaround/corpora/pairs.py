@@ -40,6 +40,10 @@ def split(data: Data, name: str, languages: tuple[str, str] = ("en", "fr")) -> l
 def read(path: Path, languages: tuple[str, str] = ("en", "fr")) -> list[Pair]:
     """All pairs of a tab-separated file, or of the two files whose names begin with `path`."""
     sides = [_side(path, language) for language in languages]
+    # Neither is read then: a run would be named by the content of the folder, not of the files.
+    if path.is_dir() and all(side.exists() for side in sides):
+        both = " and ".join(side.name for side in sides)
+        raise DataError(f"{path} is a folder, with {both} beside it", "rename the folder or those")
     if path.exists() or not any(side.exists() for side in sides):
         pairs = table(path, Pair._fields)
     else:

@@ -6,7 +6,8 @@
     joined(found, (0, 7), (3, 8), 8000).sound()    # three to eight of them, one after another
 
 A table is cut in splits by a hash of the files' names, a folder by the number of the take: 0 to 4
-are the test, as the makers of the Free Spoken Digit Dataset have it, 5 to 9 are to validate on.
+are the test, as the makers of the Free Spoken Digit Dataset have it, 5 to 9 are to validate on, the
+others to train on, and with them those of a split that has a place of its own.
 Files are 8 or 16 bit PCM of any rate; several channels become one.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import os
 import re
 import wave
 from collections.abc import Iterator
@@ -116,7 +118,7 @@ def split(data: Data, name: str) -> list[Recording]:
     """The recordings of `train`, `valid` or `test`."""
     file, cut = splits.chosen(data, name)
     if file.is_dir():
-        return _takes(file, name if cut else None)
+        return _takes(file, name, cut)
     rows = [
         (line, pair)
         for line, pair in enumerate(pairs.table(file, WANTED), start=1)  # none is left out
@@ -127,15 +129,17 @@ def split(data: Data, name: str) -> list[Recording]:
 
 def _listed(table: Path, line: int, name: str, text: str) -> Recording:
     file = table.parent / Path(name).expanduser()
-    if not file.is_file():
-        names = [entry.name for entry in file.parent.glob("*.wav")]
+    # Of os: pathlib's raises an OSError for what is too long to be a name, as a text may be.
+    if not os.path.isfile(file):
+        there = file.parent.glob("*.wav") if os.path.isdir(file.parent) else ()
+        names = [entry.name for entry in there]
         hint = near(file.name, names) if names else f"names are looked for from {table.parent}"
         raise DataError(f"{table}, line {line}: {name} is not there", hint)
     return Recording(file, text, f"{table}, line {line}: {name}")
 
 
-def _takes(folder: Path, split: str | None) -> list[Recording]:
-    """The files of a folder that belong to a split by their names, or all of them."""
+def _takes(folder: Path, split: str, cut: tuple[str, ...]) -> list[Recording]:
+    """The files of a folder that belong to a split by their names; all if none is cut from it."""
     found = []
     for file in sorted(folder.glob("*.[wW][aA][vV]")):
         named = NAME.fullmatch(file.name)
@@ -143,12 +147,12 @@ def _takes(folder: Path, split: str | None) -> list[Recording]:
             hint = "name it like 7_george_12.wav, or give a table: data.path=speech.tsv"
             raise DataError(f"{file}: the name does not tell what is said", hint)
         take = int(named["take"])
-        part = next((part for part, takes in TAKES.items() if take in takes), "train")
-        if split in (part, None):
+        part = next((part for part in cut if take in TAKES[part]), "train")
+        if part == split or not cut:
             found.append(Recording(file, named["text"], str(file)))
     if not found:
         hint = "takes 0 to 4 are the test, 5 to 9 the valid split; or give a table"
-        raise DataError(f"{folder} has no .wav file for the {split or 'whole'} split", hint)
+        raise DataError(f"{folder} has no .wav file for the {split} split", hint)
     return found
 
 
@@ -197,6 +201,6 @@ def _opened(file: Path) -> Iterator[wave.Wave_read]:
     except FileNotFoundError:
         names = [entry.name for entry in file.parent.glob("*.wav")]
         raise DataError(f"{file} is not there", near(file.name, names)) from None
-    except (OSError, EOFError, wave.Error) as error:
+    except (OSError, EOFError, RuntimeError, wave.Error) as error:  # RuntimeError: a size is wrong
         reason = getattr(error, "strerror", None) or str(error) or "it ends too early"
         raise DataError(f"{file} cannot be read as .wav: {reason}", hint) from None

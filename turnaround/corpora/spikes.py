@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -43,8 +44,9 @@ def _matrix(path: Path, key: str | None) -> Words:
             pass
         with np.load(path) as archive:
             found = {name: archive[name] for name in archive.files}
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is no .npz file: {error}", "numpy.savez makes them") from None
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error) or "it ends too early"
+        raise DataError(f"{path} is no .npz file: {reason}", "numpy.savez makes them") from None
     except ValueError as error:  # of objects, which could run code
         raise DataError(f"{path} cannot be read: {error}", "give a matrix of numbers") from None
     flat = {name: array for name, array in found.items() if array.ndim == 2 and array.size}
@@ -105,9 +107,22 @@ class Trains:
     def words(self, split: str) -> Words:
         """The words that the split is in."""
         if splits.given(self.source):
-            return read(splits.chosen(self.source, split)[0], self.key)
+            return self._read(split)
         bins = self.bins if split == "train" else -(-self.bins // 4)
         return generated(self.law, self.cells, bins, splits.SPLITS.index(split))
+
+    def _read(self, split: str) -> Words:
+        """Those of the split's file, which are of as many cells as those to train on."""
+        file = splits.chosen(self.source, split)[0]
+        words = read(file, self.key)
+        learnt = words if split == "train" else self.words("train")
+        if words.shape[1] != learnt.shape[1]:
+            first = splits.chosen(self.source, "train")[0]
+            raise DataError(
+                f"{file} has {words.shape[1]} cells, and {first} has {learnt.shape[1]}",
+                "the same cells are to train on and to be judged on",
+            )
+        return words
 
 
 # ── known laws ──

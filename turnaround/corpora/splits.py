@@ -69,10 +69,19 @@ def kept(
     return mine
 
 
-def tenths(items: Sequence[T], name: str, cut: tuple[str, ...]) -> list[T]:
-    """Those of the items, in their order of time, of whom the last of each ten are held out."""
+def tenths(items: Sequence[T], name: str, cut: tuple[str, ...], more: str) -> list[T]:
+    """Those of the items, in their order of time, of whom the last of each ten are held out.
+
+    `more` says what makes more of them, where they are too few.
+    """
     where = dict(zip((8, 9), cut, strict=False))
-    return [item for i, item in enumerate(items) if not cut or where.get(i % 10, "train") == name]
+    mine = [item for i, item in enumerate(items) if not cut or where.get(i % 10, "train") == name]
+    if not mine:
+        raise DataError(
+            f"{len(items)} stretches of time are too few to cut a {name} split from",
+            f"{more}, or data.{name}=… a file of its own",
+        )
+    return mine
 
 
 def part(key: str, cut: tuple[str, ...], share: float = SHARE) -> str:
