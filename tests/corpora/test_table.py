@@ -87,6 +87,7 @@ def test_a_row_has_its_label_features_and_query(tmp_path: Path) -> None:
         ("1 1:2 3", "'3'"),
         ("1 a:2", "'a:2'"),
         ("1 1:2 3:", "'3:'"),
+        ("1 1:1 99999999999999999999:1", "'99999999999999999999:1'"),
         ("1 -1:1 1:1", "'features that do not rise'"),
         ("1 2:1 1:1", "'features that do not rise'"),
         ("1 2:inf", "'a number that is not finite'"),
@@ -99,6 +100,11 @@ def test_a_row_of_another_form_is_refused_with_file_and_line(
     with pytest.raises(DataError) as caught:
         libsvm.read(path)
     assert caught.value.message == f"{path}, line 2: expected feature:value, found {found}"
+
+
+def test_a_file_of_comments_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no row"):
+        libsvm.read(file(tmp_path, "# nothing\n\n"))
 
 
 # ── splits ──
