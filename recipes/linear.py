@@ -81,15 +81,14 @@ class Linear(Recipe[Batch]):
         read, classes = self.table(split), {name: i for i, name in enumerate(self.classes)}
         for label in set(read.labels) - set(classes):
             raise DataError(f"the {split} split has label {label!r}, the train split has it not")
-        width = len(self.names)
         values = torch.from_numpy(read.values).to(torch.get_default_dtype())
-        values = pad(values, (0, max(0, width - values.shape[1])))[:, :width]  # libsvm: to the last
         return values, torch.tensor([classes[label] for label in read.labels])
 
     @functools.cache  # noqa: B019  # likewise
     def table(self, split: str) -> Table:
         if splits.given(self.source):
-            return table.split(self.source, split, self.config.label)
+            like = None if split == "train" else self.table("train")
+            return table.split(self.source, split, self.config.label, like)
         return generated(self.config, split)
 
     @functools.cached_property

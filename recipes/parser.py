@@ -121,7 +121,7 @@ class Parser(Writing):
         return ["tree", "guess"], rows
 
     def answer(self, model: nn.Module, line: str) -> str:
-        words = line.split()
+        words = trees.typed(line)
         if not words:
             return ""
         source = encoded(self.vocabularies[0], joined(words)).unsqueeze(0)

@@ -48,6 +48,24 @@ def test_a_click_log_has_numbers_and_words(tmp_path: Path) -> None:
     assert groups[0].words == [["red"], ["blue"]]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_click_log_is_known_by_its_header(tmp_path: Path, end: str, before: int) -> None:
+    path = file(tmp_path, "")
+    lines = [""] * before + ["click\tprice\tquery", "1\t0.5\ta", "", "0\t0.2\ta", ""]
+    path.write_bytes(end.join(lines).encode())
+    ((group,), names) = rankings.read(path)
+    assert names == rankings.Names(("price",))
+    assert (group.query, group.labels.tolist()) == ("a", [1, 0])
+
+
+def test_words_are_whole_whatever_is_in_them(tmp_path: Path) -> None:
+    words = "red\u2028wine", "red\x0bwine", "red\x85wine"
+    rows = "".join(f"a\t0\t{word}\n" for word in words)
+    ((group,), _) = rankings.read(file(tmp_path, f"query\tclick\twhat\n{rows}"))
+    assert group.words == [[word] for word in words]
+
+
 def test_what_is_typed_is_a_row_of_what_it_says() -> None:
     group = rankings.typed({"price": "2.5"}, rankings.Names(("size", "price"), ("shop",)))
     assert group.numbers.tolist() == [[0, 2.5]]
@@ -80,6 +98,9 @@ def test_a_group_of_one_file_is_in_one_split(tmp_path: Path) -> None:
         (LOG + "a\t1\n", None, "rank.train, line 5: expected 4 cells, found 2"),
         (LOG.replace("click", "clicked"), None, "rank.train, line 1: no column click"),
         ("query\tclick\n", None, "rank.train holds no row below its header"),
+        ("\nquery\tclick\na\t1\n", None, "rank.train, line 2: no column of a feature"),
+        ("\n" + LOG.replace("click", "clicked"), None, "rank.train, line 2: no column click"),
+        ("# nothing\n", None, "rank.train holds no row"),
     ],
 )  # fmt: skip
 def test_what_is_not_so_is_refused_with_file_and_line(

@@ -38,9 +38,50 @@ def test_rows_of_libsvm_are_known_by_their_looks(tmp_path: Path) -> None:
     assert read.values.tolist() == [[0, 0.5, 0, 2], [0, 0, 1, 0]]
 
 
+@pytest.mark.parametrize("first", ["# made by me", "# a,b", "# of a:b, c:d", "0", "-1 # x", ""])
+def test_so_are_those_below_a_comment_or_a_row_of_zeros(tmp_path: Path, first: str) -> None:
+    read = table.read(file(tmp_path, f"{first}\n1 1:2 2:3 # x\n0 1:1\n"))
+    assert read.labels[-2:] == ["1", "0"]
+    assert read.values[-2:].tolist() == [[0, 2, 3], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("between", [",", "\t"])
+def test_a_header_that_begins_like_a_comment_is_one(tmp_path: Path, between: str) -> None:
+    read = table.read(file(tmp_path, "#a,when\n1,2:30\n".replace(",", between)))
+    assert (read.names, read.labels) == (["#a"], ["2:30"])
+
+
+def test_labels_of_many_digits_are_told_apart(tmp_path: Path) -> None:
+    written = ["1", "-0.5", "1e+06", "123456", "1234567", "1234568", "0.1234567", "1e-07"]
+    read = table.read(file(tmp_path, "".join(f"{label} 1:1\n" for label in written)))
+    assert read.labels == written
+
+
+def test_cells_are_whole_whatever_is_in_them(tmp_path: Path) -> None:
+    cells = "x\u2028y", "x\x85y", "x\x0by", '"x\ny"', "z"
+    read = table.read(file(tmp_path, "".join(f"{i},{cell}\n" for i, cell in enumerate(cells))))
+    assert read.labels == [cell.strip('"') for cell in cells]
+
+
+def test_rows_below_a_cell_with_another_separator_keep_their_lines(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 3: expected a number in column a, found 'two'"):
+        table.read(file(tmp_path, "a,b\n1,x\u2028y\ntwo,z\n"))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_in_any_way(tmp_path: Path, end: str) -> None:
+    path = file(tmp_path, "")
+    path.write_bytes(end.join(["a,b", "1,x", "", "2,y", ""]).encode())
+    read = table.read(path)
+    assert (read.labels, read.values.tolist()) == (["x", "y"], [[1], [2]])
+
+
 @pytest.mark.parametrize(
     ("content", "label", "message"),
     [
+        (",,\n", None, "holds no row of features and a label"),
+        ("# a:b\n", None, "holds no row"),
+        ('a,b\n1,x\n2,"x\n' + "1,x\n" * 40000, None, "line 3: field larger than field limit"),
         ("a,b\n1,\n", None, "line 2: no label in column b"),
         ("a,b\n,x\n", None, "line 2: expected a number in column a, found ''"),
         ("a,b\n1,x\n\nnan,x\n", None, "line 4: expected a number in column a, found 'nan'"),
@@ -54,6 +95,68 @@ def test_a_row_that_is_not_so_is_named(
 ) -> None:
     with pytest.raises(DataError, match=message):
         table.read(file(tmp_path, content), label)
+
+
+# ── like another ──
+
+
+TRAINING = "a,b,kind\n1,2,x\n3,4,y\n"
+
+
+def alike(tmp_path: Path, content: str, training: str = TRAINING) -> table.Table:
+    like = table.read(file(tmp_path, training))
+    return table.read(file(tmp_path, content), like=like)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "b,a,kind\n6,5,x\n",
+        "kind,a,b\nx,5,6\n",
+        "id,b,a,kind\nno number,6,5,x\n",
+        "a , b,sort\n5,6,x\n",  # the labels are in the last column, whatever its name
+        "5,6,x\n",
+    ],
+)
+def test_columns_are_those_of_the_training_file(tmp_path: Path, content: str) -> None:
+    read = alike(tmp_path, content)
+    assert read.values.tolist() == [[5, 6]]
+    assert read.labels == ["x"]
+
+
+def test_columns_of_one_name_keep_their_order(tmp_path: Path) -> None:
+    read = alike(tmp_path, "b,a,a,a\n6,5,7,x\n", "a,a,b,a\n1,2,3,x\n")
+    assert read.values.tolist() == [[5, 7, 6]]
+    assert read.labels == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("content", "training", "message"),
+    [
+        ("a,c,kind\n5,6,x\n", TRAINING, "line 1: no column b"),
+        ("\na,b\n5,6\n", TRAINING, "line 2: no column kind"),
+        ("5,6,7,x\n", TRAINING, "line 1: expected 3 cells, found 4"),
+        ("5,x\n", TRAINING, "line 1: expected 3 cells, found 2"),
+        ("a,b,c,kind\n5,6,7,x\n", "1,2,x\n", "line 1: expected 3 cells, found 4"),
+        ("5,6,7,x\n", "1,2,x\n", "line 1: expected 3 cells, found 4"),
+        ("5,6,1\n", "1 0:1 1:2 2:3\n", "line 1: expected 4 cells, found 3"),
+    ],
+)
+def test_other_columns_are_refused(
+    tmp_path: Path, content: str, training: str, message: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        alike(tmp_path, content, training)
+    assert caught.value.message == f"{tmp_path / 'rows'}, {message}"
+
+
+def test_sparse_rows_have_the_features_of_the_training_file(tmp_path: Path) -> None:
+    training = "1 0:1 2:3\n"
+    assert alike(tmp_path, "1 1:5\n", training).values.tolist() == [[0, 5, 0]]
+    assert alike(tmp_path, "1 1:5 9:1\n", training).values.tolist() == [[0, 5, 0]]
+
+
+# ── splits of one file ──
 
 
 def test_each_row_of_one_file_is_in_one_split_whatever_stands_beside_it(tmp_path: Path) -> None:
@@ -87,6 +190,7 @@ def test_a_row_has_its_label_features_and_query(tmp_path: Path) -> None:
         ("1 1:2 3", "'3'"),
         ("1 a:2", "'a:2'"),
         ("1 1:2 3:", "'3:'"),
+        ("1 1:1 99999999999999999999:1", "'99999999999999999999:1'"),
         ("1 -1:1 1:1", "'features that do not rise'"),
         ("1 2:1 1:1", "'features that do not rise'"),
         ("1 2:inf", "'a number that is not finite'"),
@@ -99,6 +203,11 @@ def test_a_row_of_another_form_is_refused_with_file_and_line(
     with pytest.raises(DataError) as caught:
         libsvm.read(path)
     assert caught.value.message == f"{path}, line 2: expected feature:value, found {found}"
+
+
+def test_a_file_of_comments_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no row"):
+        libsvm.read(file(tmp_path, "# nothing\n\n"))
 
 
 # ── splits ──

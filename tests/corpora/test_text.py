@@ -47,10 +47,12 @@ def test_line_ends_and_spaces_are_part_of_the_text(tmp_path: Path) -> None:
         (b"", "{} is empty"),
         (b"\n \n", "{} is empty"),
         (b"a\nb\xff", "{}, line 2: expected UTF-8, found byte 0xff at offset 3"),
+        (b"\xef\xbb\xbfa\n\xff", "{}, line 2: expected UTF-8, found byte 0xff at offset 5"),
+        (b"\xef\xbb\xbf", "{} is empty"),
         (b"a\n\n\0", "{}, line 3: expected UTF-8, found byte 0x00 at offset 3"),
         (gzip.compress(b"text" * 99, mtime=0)[:20], "{} cannot be read: "),
     ],
-    ids=["nothing", "blank", "latin", "binary", "cut off"],
+    ids=["nothing", "blank", "latin", "marked", "mark", "binary", "cut off"],
 )
 def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "text.txt"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from turnaround.corpora.trees import Span, Tree, agreement, line, read, shown, spans
+from turnaround.corpora.trees import Span, Tree, agreement, line, read, shown, spans, typed
 from turnaround.errors import DataError
 
 SHARED = Path(os.environ.get("TURNAROUND_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -24,6 +24,18 @@ def trees(tmp_path: Path, content: str) -> list[Tree]:
 def test_trees_are_read_whatever_their_lines(tmp_path: Path) -> None:
     many = trees(tmp_path, f"{HE}\n\n{' '.join(HE.split())}{HE}")
     assert many == [Tree(("He", "sleeps", "."), ("PRP", "VBZ", "."), SPANS)] * 3
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u202f", "\u3000", "\u2028"])
+def test_a_space_that_does_not_break_is_part_of_a_word_that_it_is_in(
+    tmp_path: Path, space: str
+) -> None:
+    word = f"10{space}000"
+    (tree,) = trees(tmp_path, f"(S{space}(CD {word})\n(NNS{space}men){space}(. .){space})")
+    assert tree.words == (word, "men", ".")
+    assert tree.tags == ("CD", "NNS", ".")
+    assert typed(f" {word}  men\t.{space}\n") == list(tree.words)
+    assert typed(f" {space}") == []
 
 
 @pytest.mark.parametrize("outer", ["", "TOP", "S1"])

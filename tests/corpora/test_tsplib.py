@@ -52,6 +52,32 @@ def test_points_that_are_none_are_refused(line: str) -> None:
         points.typed(line)
 
 
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_file_of_fewer_points_is_refused_as_well(tmp_path: Path, count: int) -> None:
+    lines = "".join(POINTS.splitlines(keepends=True)[:count])
+    file = written(tmp_path, HEAD.replace("DIMENSION : 3", f"DIMENSION : {count}") + lines)
+    with pytest.raises(DataError) as caught:
+        points.from_file(file)
+    assert caught.value.message == f"{file}: expected three points or more, found {count}"
+
+
+@pytest.mark.parametrize("colon", [":", " :"])
+def test_the_word_before_the_points_may_have_a_colon(tmp_path: Path, colon: str) -> None:
+    head = HEAD.replace("SECTION", f"SECTION{colon}")
+    assert len(tsplib.read(written(tmp_path, head + POINTS)).points) == 3
+
+
+@pytest.mark.parametrize("task", ["hull", "delaunay"])
+def test_points_on_one_line_have_no_hull_and_no_triangles(tmp_path: Path, task: str) -> None:
+    for line in ("0,0 1,1 2,2", "0,0 0,0 0,0", "0,0 0,1 0,2 0,3"):
+        with pytest.raises(DataError, match=r"^the . points lie on one line"):
+            points.TASKS[task].answers([points.typed(line)])
+    file = written(tmp_path, HEAD + "1 0 0\n2 1 0\n3 2 0\nEOF\n")
+    with pytest.raises(DataError) as caught:
+        points.TASKS[task].answers([points.from_file(file)])
+    assert caught.value.message == f"{file}: the 3 points lie on one line"
+
+
 def test_typed_points_keep_their_own_distances() -> None:
     problem = points.typed("0,0 10,0 10,5")
     assert problem.points.tolist() == [[0, 0], [1, 0], [1, 0.5]]

@@ -2,10 +2,21 @@ from __future__ import annotations
 
 import zlib
 
+import pytest
 import torch
 from torch import nn
 
-from turnaround.nn.features import Additive, account, binned, edges, hashed, seats, shares, standard
+from turnaround.nn.features import (
+    Additive,
+    account,
+    binned,
+    edges,
+    hashed,
+    quantiles,
+    seats,
+    shares,
+    standard,
+)
 
 SEEN = torch.tensor([[0.0, 3.0, 0.0], [1.0, 3.0, 0.0], [2.0, 3.0, 0.0], [3.0, 3.0, 0.0]])
 
@@ -23,6 +34,29 @@ def test_bins_are_alike_full_and_zero_has_one_of_its_own() -> None:
     assert binned(SEEN, limits)[:, 2].tolist() == [0, 0, 0, 0]
     never = torch.tensor([[0.0, 3.0, 5.0]])  # its last column has no bins but the first
     assert binned(never, limits)[0, 2] == 1
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_limits_are_quantiles_to_the_bit(kind: torch.dtype) -> None:
+    rng = torch.Generator().manual_seed(0)
+    for count in (1, 2, 3, 10, 1001, 65537):
+        values = torch.randn(count, generator=rng, dtype=kind)
+        for bins in (2, 3, 8, 100):
+            shares = torch.arange(1, bins, dtype=kind) / bins
+            assert torch.equal(quantiles(values, shares), values.quantile(shares))
+
+
+def test_limits_are_of_as_many_numbers_as_there_are() -> None:
+    assert edges(torch.ones(2**24 + 1, 1), bins=4).tolist() == [[1.0, 1.0, 1.0]]
+
+
+def test_there_may_be_words_alone() -> None:
+    nothing = torch.zeros(2, 0)
+    assert edges(nothing, bins=3).shape == (0, 2)
+    assert seats([], bins=3, rows=50).shape == (0, 4)
+    model = Additive(nothing, [], 3, nn.Embedding(50, 1 + 2))
+    words = hashed(["shop", "colour"], [["old", "red"], ["new", "red"]], 50)
+    assert model.parts(nothing, words).shape == (2, 2)
 
 
 def test_bins_and_words_are_named_by_their_feature() -> None:

@@ -124,6 +124,20 @@ def test_a_libsvm_file_gives_what_the_same_csv_file_gives(tmp_path: Path) -> Non
             torch.testing.assert_close(mine, theirs)
 
 
+def test_columns_are_found_by_their_names(tmp_path: Path) -> None:
+    train, valid, test = (tmp_path / f"{split}.csv" for split in ("train", "valid", "test"))
+    train.write_text("a,b,kind\n1,2,x\n3,4,y\n")
+    valid.write_text("kind,id,b,a\nx,first,2,1\ny,second,4,3\n")
+    test.write_text("a,c,kind\n1,2,x\n")
+    files = f"data.train={train}", f"data.valid={valid}", f"data.test={test}"
+    recipe = made(shipped("recipe=linear", *files, "data.batch=2"), tmp_path)
+    for mine, theirs in zip(recipe.rows("train"), recipe.rows("valid"), strict=True):
+        assert torch.equal(mine, theirs)
+    with pytest.raises(DataError) as caught:
+        recipe.rows("test")
+    assert caught.value.message == f"{test}, line 1: no column b"
+
+
 def test_one_file_is_cut_in_three(tmp_path: Path) -> None:
     values, classes = load_iris(return_X_y=True)
     file = csv(tmp_path / "rows.csv", values, [str(i) for i in classes])

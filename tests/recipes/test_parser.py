@@ -47,6 +47,16 @@ def test_a_sentence_is_parsed_alike_whatever_stands_beside_it(tmp_path: Path) ->
     assert made.answer(model, " ") == ""
 
 
+def test_a_word_with_a_space_that_does_not_break_is_parsed_as_it_was_read(tmp_path: Path) -> None:
+    file = tmp_path / "trees.mrg"
+    file.write_text("(S (NP (CD 10\u00a0000) (NNS men)) (VP (VBD slept)))\n" * 3)
+    made = recipe(tmp_path, *(f"data.{split}={file}" for split in ("train", "valid", "test")))
+    model, examples = made.model().eval(), made.data("test")[:1]
+    ((_, guess),) = made.samples(model, examples)[1]
+    assert made.answer(model, " ".join(examples[0].text.words)) == guess
+    assert "10\u00a0000" in guess
+
+
 def test_f1_of_batches_adds_up_to_that_of_the_corpus(tmp_path: Path) -> None:
     recipe(tmp_path)
     f1 = sys.modules["turnaround_recipe_parser"].F1

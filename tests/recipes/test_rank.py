@@ -163,6 +163,16 @@ def test_a_click_log_is_learnt(tmp_path: Path) -> None:
     assert "shop=red" in told.one("samples")["rows"][0][2]
 
 
+def test_words_alone_are_learnt(tmp_path: Path) -> None:
+    file = tmp_path / "clicks.tsv"
+    rows = (line.split("\t") for line in LOG.splitlines())
+    file.write_text("".join(f"{query}\t{click}\t{shop}\n" for query, click, _, shop in rows))
+    words = (*whole(file), "data.batch=10", "budget.steps=30", "recipe.loss=pointwise")
+    told = train(shipped("recipe=rank", *words, "recipe.width=2"), tmp_path)
+    assert told.code == 0, told.of("error")
+    assert told.one("summary")["values"]["test/ndcg"] == 1
+
+
 def test_queries_of_one_file_are_in_one_split_each(tmp_path: Path) -> None:
     file = tmp_path / "clicks.tsv"
     file.write_text(LOG)

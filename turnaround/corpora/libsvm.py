@@ -39,7 +39,10 @@ class Row(NamedTuple):
 def read(path: Path) -> list[Row]:
     """All rows of a file; lines without a row are skipped."""
     lines = (line.partition("#")[0] for line in text.read(path).split("\n"))
-    return [_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    rows = [_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not rows:
+        raise DataError(f"{path} holds no row", HINT)
+    return rows
 
 
 def _row(path: Path, number: int, line: str) -> Row:
@@ -50,7 +53,7 @@ def _row(path: Path, number: int, line: str) -> Row:
         features = np.array([int(feature) for feature, _ in pairs], np.int64)
         values = np.array([float(value) for _, value in pairs], np.float32)
         row = Row(float(label), features, values, query, number)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise _malformed(path, number, _misfit(label, cells)) from None
     if not (math.isfinite(row.label) and np.isfinite(values).all()):
         raise _malformed(path, number, "a number that is not finite")
@@ -61,7 +64,8 @@ def _row(path: Path, number: int, line: str) -> Row:
 
 def _misfit(label: str, cells: list[str]) -> str:
     """The first word of a row that is not what stands there."""
-    wanted = [re.compile(NUMBER), *[re.compile(rf"\d+:{NUMBER}")] * len(cells)]
+    pair = re.compile(rf"0*\d{{1,18}}:{NUMBER}")  # of more digits than that 64 bits hold not all
+    wanted = [re.compile(NUMBER), *[pair] * len(cells)]
     words = zip(wanted, [label, *cells], strict=True)
     return next((word for form, word in words if not form.fullmatch(word)), " ".join(cells))
 

@@ -9,15 +9,18 @@ tsp.told(problem, tour)                     # "2.1: 1 4 2 3 5"
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial import QhullError
 
 from turnaround.corpora import planar, tsplib
 from turnaround.corpora.planar import Numbers, Reals
 from turnaround.errors import DataError
 
+FEWEST = 3  # points
 Sums = dict[str, tuple[float, float]]  # of each score, a sum and a count
 
 
@@ -26,6 +29,7 @@ class Problem(NamedTuple):
 
     points: Reals  # (n, 2), in the unit square
     measured: Reals | None = None  # (n, n)
+    file: Path | None = None
 
     @property
     def far(self) -> Reals:
@@ -42,9 +46,12 @@ def drawn(key: int, number: int, fewest: int, most: int) -> Problem:
 def from_file(file: Path) -> Problem:
     """A TSPLIB problem: its points moved into the unit square, its own distances."""
     read = tsplib.read(file)
+    if len(read.points) < FEWEST:
+        found = f"{file}: expected three points or more, found {len(read.points)}"
+        raise DataError(found, "give a problem of more points")
     numbers = range(len(read.points))
     measured = np.array([[float(read.distance(i, j)) for j in numbers] for i in numbers])
-    return Problem(_squared(np.array(read.points)), measured)
+    return Problem(_squared(np.array(read.points)), measured, file)
 
 
 def typed(line: str) -> Problem:
@@ -55,7 +62,8 @@ def typed(line: str) -> Problem:
         points = np.array([[float(number) for number in pair.split(",")] for pair in line.split()])
     except ValueError:
         points = np.empty(0)
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
+    whole = points.ndim == 2 and points.shape[1] == 2 and len(points) >= FEWEST
+    if not whole or not np.isfinite(points).all():
         raise DataError(
             f"expected three points or more, found {line.strip()[:40]!r}",
             "write x,y x,y x,y or the name of a .tsp file",
@@ -95,7 +103,7 @@ class Hulls:
 
     def answers(self, problems: list[Problem]) -> list[Numbers]:
         """Of each: (corners,)."""
-        return [planar.hull(problem.points) for problem in problems]
+        return [_spread(planar.hull, problem) for problem in problems]
 
     def judge(self, problems: list[Problem], guesses: list[Numbers], truths: list[Numbers]) -> Sums:
         """The same polygon; its share of the right area; those that cross and have no area."""
@@ -119,7 +127,7 @@ class Triangulations:
 
     def answers(self, problems: list[Problem]) -> list[Numbers]:
         """Of each, three numbers for every triangle: (3 triangles,)."""
-        return [planar.triangles(problem.points).ravel() for problem in problems]
+        return [_spread(planar.triangles, problem).ravel() for problem in problems]
 
     def judge(self, problems: list[Problem], guesses: list[Numbers], truths: list[Numbers]) -> Sums:
         """The same set of triangles; the share of the right ones that are there."""
@@ -138,6 +146,18 @@ TASKS: dict[str, Tours | Hulls | Triangulations] = {
     "hull": Hulls(),
     "delaunay": Triangulations(),
 }
+
+
+def _spread(found: Callable[[Reals], Numbers], problem: Problem) -> Numbers:
+    """What is found of its points, which must not be on one line."""
+    try:
+        return found(problem.points)
+    except QhullError:
+        where = f"{problem.file}: " if problem.file else ""
+        raise DataError(
+            f"{where}the {len(problem.points)} points lie on one line",
+            "a hull and its triangles need three that do not",
+        ) from None
 
 
 def _threes(answer: Numbers) -> set[tuple[int, ...]]:

@@ -13,7 +13,8 @@ column of numbers is numeric, any other has words. What is not so is an error wi
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -55,8 +56,14 @@ def typed(given: Mapping[str, str], names: Names) -> Group:
 
 def read(path: Path, like: Names | None = None) -> tuple[list[Group], Names]:
     """All groups of a file, and what its features are called; `like` those of the training file."""
-    head = text.read(path).partition("\n")[0].split("\t")
-    return _log(path, like) if QUERY in head else _sparse(path, like)
+    _, head = next(_lines(path))
+    return _log(path, like) if QUERY in head.split("\t") else _sparse(path, like)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of each line that is not empty; not splitlines, which cuts within words."""
+    lines = io.StringIO(text.read(path), newline=None)
+    return ((place, line.rstrip("\n")) for place, line in enumerate(lines, 1) if line.strip())
 
 
 class Rankings:
@@ -139,9 +146,7 @@ def _sizes(path: Path, rows: Sequence[libsvm.Row]) -> list[int]:
 
 def _counts(beside: Path, path: Path, rows: int) -> list[int]:
     counts = []
-    for place, line in enumerate(text.read(beside).splitlines(), 1):
-        if not line.strip():
-            continue
+    for place, line in _lines(beside):
         if not line.strip().isdecimal() or not int(line):
             found = f"expected the size of a group, found {line.strip()!r}"
             raise DataError(f"{beside}, line {place}: {found}", "a whole number above 0")
@@ -158,32 +163,38 @@ Row = tuple[int, dict[str, str]]  # its line, and its cells by the names of thei
 
 
 def _log(path: Path, like: Names | None) -> tuple[list[Group], Names]:
-    head, rows = _rows(path)
+    first, head, rows = _rows(path)
     names = like or _kinds([name for name in head if name not in (QUERY, CLICK)], rows)
     missing = {QUERY, CLICK, *names.numbers, *names.words} - set(head)
     if missing:
-        found = f"{path}, line 1: no column {', '.join(sorted(missing))}"
-        raise DataError(found, "the first line names the columns: query, click and features")
+        raise _lacking(path, first, f"no column {', '.join(sorted(missing))}")
+    if not names.numbers + names.words:
+        raise _lacking(path, first, "no column of a feature")
     groups: dict[str, list[Row]] = {}
     for line, cells in rows:
         groups.setdefault(cells[QUERY], []).append((line, cells))
     return [_group(path, query, mine, names) for query, mine in groups.items()], names
 
 
-def _rows(path: Path) -> tuple[list[str], list[Row]]:
-    """The header, and every row that is not empty."""
-    head, *lines = text.read(path).splitlines()
+def _lacking(path: Path, line: int, found: str) -> DataError:
+    hint = "the first line names the columns: query, click and features"
+    return DataError(f"{path}, line {line}: {found}", hint)
+
+
+def _rows(path: Path) -> tuple[int, list[str], list[Row]]:
+    """The line of the header, the header, and every row that is not empty."""
+    lines = _lines(path)
+    first, head = next(lines)
     names, rows = head.split("\t"), []
-    for place, line in enumerate(lines, 2):
+    for place, line in lines:
         cells = line.split("\t")
-        if line.strip() and len(cells) != len(names):
+        if len(cells) != len(names):
             found = f"expected {len(names)} cells, found {len(cells)}"
             raise DataError(f"{path}, line {place}: {found}", "every row has those of the header")
-        if line.strip():
-            rows.append((place, dict(zip(names, cells, strict=True))))
+        rows.append((place, dict(zip(names, cells, strict=True))))
     if not rows:
         raise DataError(f"{path} holds no row below its header", "query TAB click TAB features")
-    return names, rows
+    return first, names, rows
 
 
 def _kinds(features: list[str], rows: list[Row]) -> Names:

@@ -18,6 +18,7 @@ from turnaround.spec import Data
 
 SHARE = 20  # what is cut from the end is a twentieth
 GZIP = b"\x1f\x8b"
+MARK = "\ufeff"
 
 
 def split(data: Data, name: str) -> str:
@@ -40,9 +41,10 @@ def read(path: Path) -> str:
     """The text of a file, without the mark that some editors put before it."""
     content = _content(path)
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode()  # not utf-8-sig, which counts bytes from after the mark
     except UnicodeDecodeError as error:
         raise _misencoded(path, content, error.start) from None
+    text = text.removeprefix(MARK)
     if "\0" in text:
         raise _misencoded(path, content, content.index(b"\0"))
     if not text.strip():

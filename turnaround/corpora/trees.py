@@ -32,6 +32,9 @@ SHOWN = 40  # characters of what is wrong
 # As evalb's COLLINS.prm compares: punctuation is nowhere, and these two labels are one.
 PUNCTUATION = {",", ":", "``", "''", "."}
 SAME = {"PRT": "ADVP"}
+# A no-break space and its kind are part of a word that has them inside (10 000), not of a label.
+INSIDE = r"[^\S \t\n\r\f\v]+"
+TOKEN = re.compile(rf"[()]|(?<=\()[^\s()]+|[^\s()]+(?:{INSIDE}[^\s()]+)*")
 
 
 class Span(NamedTuple):
@@ -94,7 +97,12 @@ def _nodes(path: Path, whole: str) -> Iterator[_Node]:
 def _tokens(whole: str) -> Iterator[tuple[int, str]]:
     """Brackets and what is between them, each with the number of its line."""
     for number, row in enumerate(whole.split("\n"), start=1):
-        yield from ((number, token) for token in re.findall(r"[()]|[^\s()]+", row))
+        yield from ((number, token) for token in TOKEN.findall(row))
+
+
+def typed(sentence: str) -> list[str]:
+    """Its words, as in a file of trees."""
+    return re.findall(rf"\S+(?:{INSIDE}\S+)*", sentence)
 
 
 def _named(path: Path, line: int, node: _Node, token: str) -> None:

@@ -76,7 +76,7 @@ def _head(path: Path, lines: Iterator[tuple[int, str]]) -> dict[str, str]:
     """What is said before the points."""
     head: dict[str, str] = {}
     for number, line in lines:
-        if line.strip() == "NODE_COORD_SECTION":
+        if line.strip().removesuffix(":").rstrip() == "NODE_COORD_SECTION":
             return head
         key, colon, value = line.partition(":")
         if line.strip() and not colon:

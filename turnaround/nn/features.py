@@ -69,16 +69,26 @@ class Additive(nn.Module):
 
 def standard(seen: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each feature, 1 where it never changes: (features) each."""
-    spread = seen.std(0, correction=0)
-    return seen.mean(0), spread.where(spread > 0, 1.0)
+    mean = seen.mean(0)
+    spread = seen.std(0, correction=0) if len(mean) else mean  # of no feature std warns
+    return mean, spread.where(spread > 0, 1.0)
 
 
 def edges(seen: Tensor, bins: int) -> Tensor:
     """Between bins that what is not 0 fills alike: (features, bins - 1)."""
     shares = torch.arange(1, bins, dtype=seen.dtype) / bins
     filled = [column[column != 0] for column in seen.T]
+    if not filled:
+        return seen.new_zeros(0, bins - 1)
     none = torch.full_like(shares, torch.inf)
-    return torch.stack([each.quantile(shares) if len(each) else none for each in filled])
+    return torch.stack([quantiles(each, shares) if len(each) else none for each in filled])
+
+
+def quantiles(values: Tensor, shares: Tensor) -> Tensor:
+    """What torch.quantile says, to the bit, which takes no more than 2**24 values."""
+    ordered, places = values.sort().values, shares * (len(values) - 1)
+    below = places.long()
+    return ordered[below].lerp(ordered[places.ceil().long()], places - below)
 
 
 def binned(numbers: Tensor, limits: Tensor) -> Tensor:
@@ -88,7 +98,8 @@ def binned(numbers: Tensor, limits: Tensor) -> Tensor:
 
 def seats(names: Sequence[str], bins: int, rows: int) -> Tensor:
     """Rows of the bins of numbers: (features, bins + 1)."""
-    return torch.tensor([[row(f"{name} {i}", rows) for i in range(bins + 1)] for name in names])
+    found = [row(f"{name} {i}", rows) for name in names for i in range(bins + 1)]
+    return torch.tensor(found, dtype=torch.long).view(len(names), bins + 1)
 
 
 def hashed(names: Sequence[str], words: Sequence[Sequence[str]], rows: int) -> Tensor:
