@@ -144,9 +144,9 @@ def _ear(
     plan: Plan, layout: Layout, model: nn.Module, scale: optim.Scale, feed: Feed, report: Report
 ) -> Callable[[Progress, int, Callable[[], Mean]], Mean]:
     """What measures the gradient noise scale, where a part of a batch is heard by itself."""
-    share = layout.hears(plan.update.accumulate)
+    heard = layout.hears(plan.update.accumulate, feed.size)
     plain = plan.update.name == "sync" and plan.optim.name != "lbfgs" and not plan.data.whole
-    if plan.tracking.noise is None or share is None or not plain:
+    if plan.tracking.noise is None or heard is None or not plain:
         return noise.deaf
 
     def tell(now: Progress, values: dict[str, float]) -> None:
