@@ -12,7 +12,17 @@ from turnaround.advice.base import Advice, Case
 from turnaround.advice.facts import Facts, gather
 from turnaround.advice.rules import advise
 from turnaround.ledger import ROWS, Account
-from turnaround.spec import Budget, Checkpoint, Data, Evaluate, Event, Layout, Plan, Update
+from turnaround.spec import (
+    Budget,
+    Checkpoint,
+    Cluster,
+    Data,
+    Evaluate,
+    Event,
+    Layout,
+    Plan,
+    Update,
+)
 
 PLAN = replace(
     example_plan(), budget=Budget(steps=1000), evaluate=Evaluate(every=100), data=Data(batch=64)
@@ -88,6 +98,11 @@ def test_a_tiny_batch_becomes_a_larger_one_of_as_many_examples() -> None:
     assert told.words == ("data.batch=32", "budget.steps=63", "evaluate.every=7")
     assert told.low < told.saves < told.high
     assert 0.6 * 10.5 < told.saves < 10.5
+
+
+def test_steps_that_see_all_examples_have_no_larger_batch() -> None:
+    found = case(replace(PLAN, data=Data(batch=2, whole=True)), known=facts(examples=2000))
+    assert advise(found) == []
 
 
 def test_runs_with_another_batch_tell_what_a_step_costs_by_itself() -> None:
@@ -197,6 +212,13 @@ def test_a_wait_for_devices_is_told() -> None:
     assert first(case(queue=5.0)).words == ("cluster.priority=1",)
 
 
+def test_nothing_goes_before_the_highest_priority() -> None:
+    plans = [replace(PLAN, cluster=Cluster(device="cpu", priority=most)) for most in (999, 1000)]
+    told = [advise(case(plan, queue=5.0)) for plan in plans]
+    assert told[0][0].words == ("cluster.priority=1000",)
+    assert told[1] == []
+
+
 def test_the_largest_gain_comes_first_and_crumbs_are_left_out() -> None:
     plan = replace(PLAN, checkpoint=Checkpoint(every=1))
     known = facts(saves=1000, bests=0)
@@ -214,6 +236,15 @@ def test_while_a_run_goes_on_intervals_follow_its_budget() -> None:
     plan = replace(PLAN, budget=Budget(steps=10_000), evaluate=Evaluate(every=1))
     known = facts(looks=1000, saves=0, bests=0, scored=2000, ended="")
     assert first(case(plan, known=known, evaluate=20.0)).words == ("evaluate.every=1000",)
+
+
+def test_examples_plan_steps_where_each_has_as_many() -> None:
+    known = facts(ended="")
+    plans = [
+        replace(PLAN, budget=Budget(examples=640_000), data=data)
+        for data in (Data(), Data(whole=True), Data(grow=16))
+    ]
+    assert [case(plan, known=known).steps for plan in plans] == [10_000, 1000, 1000]
 
 
 def test_facts_are_counted_over_all_attempts_and_ranks_are_of_the_last() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from tests.examples import example_plan
 from turnaround.cost import asked, cost, split
-from turnaround.spec import Budget, Data, Event, Optim, Recipe
+from turnaround.forecast.eta import Work
+from turnaround.spec import Budget, Cluster, Data, Event, Layout, Optim, Recipe, Update
 
 
 def ledger(step: int, compute: float, **rows: float) -> Event:
@@ -76,3 +77,30 @@ def test_what_costs_no_time_is_not_asked() -> None:
     assert asked(dataclasses.replace(plan, data=Data(batch=32)))["goal"] == goal
     patient = dataclasses.replace(plan, budget=Budget(time=60.0, target=0.9))
     assert asked(patient)["goal"] == {"time": 60.0, "target": 0.9, "batch": 64}
+
+
+@pytest.mark.parametrize(
+    ("change", "knobs"),
+    [
+        ({"data": Data(whole=True)}, {"whole": True}),
+        ({"data": Data(grow=16)}, {"grow": 16}),
+        ({"update": Update("local", groups=2)}, {"update": "local", "groups": 2, "devices": 2}),
+        ({"update": Update(straggle=0.5)}, {"straggle": 0.5}),
+        ({"layout": Layout(compile=True)}, {"compile": True}),
+        ({"layout": Layout(activation_checkpointing=True)}, {"activation_checkpointing": True}),
+        ({"cluster": Cluster(device="cpu", threads=1, share=0.5)}, {"share": 0.5}),
+    ],
+    ids=str,
+)
+def test_what_few_runs_ask_for_is_told_by_those(
+    change: dict[str, Any], knobs: dict[str, Any]
+) -> None:
+    plan = example_plan()
+    assert asked(dataclasses.replace(plan, **change))["like"] == asked(plan)["like"] | knobs
+
+
+def test_examples_tell_the_end_where_each_step_sees_as_many() -> None:
+    plan = dataclasses.replace(example_plan(), budget=Budget(examples=640))
+    assert Work.of(asked(plan)["goal"]).steps == 10
+    for data in (Data(whole=True), Data(grow=16)):
+        assert Work.of(asked(dataclasses.replace(plan, data=data))["goal"]).steps is None

@@ -91,6 +91,29 @@ def test_a_fault_costs_recovery_and_steps_done_again() -> None:
     assert found["compute"] == pytest.approx(1.0 + 2.0 * 10 / 12)
 
 
+def test_a_run_that_made_room_has_no_fault_and_waits_in_the_queue() -> None:
+    room = [
+        *LOST[:6],
+        Event("yields", {"to": "lm-abcde"}, 104.5, 1),
+        status(105.0, "QUEUED", 1),
+        status(205.0, "PENDING", 2),
+        worked(209.0, 205.1, 20, spawn=0.1, build=0.7, compute=3.0),
+        status(209.5, "SUCCEEDED", 2),
+    ]
+    found, account = rows(room), settle(room, 999.0)
+    assert account.total == pytest.approx(109.5)
+    assert not {"recover", "replay"} & {*found}
+    assert found["queue"] == pytest.approx(1.3 + 100)
+    assert found["spawn"] == pytest.approx(0.05 + 0.1)
+    assert found["compute"] == pytest.approx(1.0 + 3.0)
+    assert account.attempts[1].rows["finish"] == pytest.approx(105.0 - 104.0)
+    assert account.attempts[2].rows["queue"] == pytest.approx(100)
+    assert account.attempts[1].device_seconds["finish"] == pytest.approx(1.0)
+    assert "queue" not in account.device_seconds
+    fault = rows([*room[:-1], status(209.5, "QUEUED", 2)], now=210.0)
+    assert fault["recover"] == pytest.approx(210.0 - 208.9)  # it has made room once
+
+
 def test_a_pause_between_stop_and_resume_is_not_counted() -> None:
     paused: list[Event] = [
         *PLAIN[:6],

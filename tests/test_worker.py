@@ -16,7 +16,7 @@ import torch
 from tests.engine.trials import PROJECT, Gang, Told, assignment, ddp, train, trial_plan
 from turnaround import worker
 from turnaround.errors import CheckpointError
-from turnaround.spec import Budget, Checkpoint, Evaluate, Optim, Plan, Recipe, to_dict
+from turnaround.spec import Budget, Checkpoint, Data, Evaluate, Optim, Plan, Recipe, Update, to_dict
 from turnaround.worker.__main__ import main
 
 DIGITS = (PROJECT / "recipes" / "digits.py").read_text()
@@ -100,6 +100,19 @@ def test_a_budget_of_examples_is_kept(tmp_path: Path) -> None:
     told = train(trial_plan(budget=Budget(examples=35)), tmp_path)
     assert told.one("summary")["examples"] == 40
     assert told.of("progress")[0]["steps"] == 4
+
+
+def test_examples_plan_the_steps_that_see_them(tmp_path: Path) -> None:
+    plan = trial_plan(data=Data(batch=16, whole=True), budget=Budget(examples=1))
+    told = train(plan, tmp_path / "once")
+    all_there_are = told.one("summary")["examples"]
+    assert all_there_are > 16
+    twice = replace(plan, budget=Budget(examples=2 * all_there_are))
+    told = train(twice, tmp_path / "twice")
+    assert told.one("summary")["steps"] == 2 == told.of("progress")[0]["steps"]
+    growing = replace(plan, data=Data(batch=10, grow=2), update=Update(accumulate=2))
+    told = train(growing, tmp_path / "growing")
+    assert told.of("progress")[0]["steps"] is None
 
 
 def test_a_run_that_is_over_may_be_asked_again(tmp_path: Path) -> None:

@@ -103,18 +103,36 @@ def _like(plan: Plan) -> dict[str, _Number]:
         "device": plan.cluster.device,
         "threads": plan.cluster.threads,
     }
-    if plan.cluster.share is not None:
-        place["share"] = plan.cluster.share
     knobs = {f"recipe.{name}": _plain(value) for name, value in plan.recipe.knobs.items()}
-    return {**knobs, **shape, **place}
+    return {**knobs, **shape, **place, **_unusual(plan)}
+
+
+def _unusual(plan: Plan) -> dict[str, _Number]:
+    """What few runs ask for, and only they say: to the others it is as if there were no such knob.
+
+    So runs from before there was one are like those without it.
+    """
+    data, layout, update = plan.data, plan.layout, plan.update
+    asked: dict[str, tuple[_Number, _Number]] = {
+        "whole": (data.whole, False),
+        "grow": (data.grow, 1),
+        "update": (update.name, "sync"),
+        "groups": (update.groups or 1, 1),
+        "straggle": (update.straggle, 0.0),
+        "compile": (layout.compile, False),
+        "activation_checkpointing": (layout.activation_checkpointing, False),
+        "share": (plan.cluster.share, None),
+    }
+    return {name: value for name, (value, usual) in asked.items() if value != usual}
 
 
 def _goal(plan: Plan) -> dict[str, Any]:
     """When it is over, and how often it looks."""
-    budget = plan.budget
-    goals = {"steps": budget.steps, "examples": budget.examples, "time": budget.time}
+    budget, data = plan.budget, plan.data
+    examples = budget.examples if data.constant else None  # else they tell no number of steps
+    goals = {"steps": budget.steps, "examples": examples, "time": budget.time}
     early = {"target": budget.target, "patience": plan.evaluate.patience}
-    asked = {**goals, **early, "every": plan.evaluate.every, "batch": plan.data.batch}
+    asked = {**goals, **early, "every": plan.evaluate.every, "batch": data.batch}
     return {name: value for name, value in asked.items() if value is not None}
 
 

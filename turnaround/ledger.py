@@ -82,6 +82,8 @@ def settle(events: Iterable[Event], now: float, devices: float = 1) -> Account:
                 book.worked(event.data)
             case "metrics" if event.data["split"] == "train":
                 book.reached = max(book.reached, event.data["step"])
+            case "yields":
+                book.yielded = True
             case "recorded":
                 book.charge("finish", event.time)
     if book.waiting:
@@ -120,6 +122,7 @@ class _Book:
     at: float | None = None  # everything before this moment is charged
     waiting: str = ""  # the row of what comes next, while no worker accounts for it
     faulty: bool = False  # the attempt replaces one that was lost
+    yielded: bool = False  # it has been told to save and to make room
     running: bool = False  # there is an attempt, which holds devices
     reached: int = 0  # the furthest step so far
     redo: int = 0  # the furthest step of the attempts before
@@ -150,6 +153,11 @@ class _Book:
     def status(self, status: Status, when: float, attempt: int) -> None:
         """A step in the life of the run."""
         match status:
+            case Status.QUEUED if self.running and self.yielded:
+                self.charge("finish", when)
+                self.running, self.faulty, self.yielded = False, False, False
+                self._turn()
+                self.waiting = "queue"
             case Status.QUEUED if self.running:  # the attempt was lost
                 self.pages.append(_Page())
                 self.charge("recover", when)
@@ -169,6 +177,7 @@ class _Book:
             case Status.SUCCEEDED | Status.FAILED | Status.STOPPED:
                 self.charge("finish" if self.said else self.waiting or "finish", when)
                 self.running, self.faulty, self.waiting = False, False, ""
+                self.yielded = False
 
     def worked(self, word: dict[str, Any]) -> None:
         """The worker's account of its attempt so far; what it adds to its last word is new."""

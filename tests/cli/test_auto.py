@@ -57,6 +57,13 @@ def test_a_deadline_that_no_point_meets_shows_the_nearest_and_runs_nothing() -> 
     assert caught.value.hint.startswith("turnaround run recipe=seq2seq seed=3 data.batch=")
 
 
+def test_a_batch_that_grows_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    grows = replace(PLAN, data=Data(grow=16))
+    monkeypatch.setattr(auto, "planned", lambda words, name, tags: (grows, None))
+    with pytest.raises(PlanError, match=r"data\.grow=16 chooses the batch while it trains"):
+        auto.chosen(Sought(target="bleu=20", words=WORDS), print)
+
+
 def test_wishes_without_auto_are_refused(ask: Callable[..., Any]) -> None:
     done = ask("run", "recipe=seq2seq", "--target", "bleu=30")
     assert done.code == 2

@@ -164,6 +164,15 @@ def test_a_run_behind_another_starts_with_a_higher_priority(ask, submit, plan) -
 
 
 @pytest.mark.usefixtures("pool")
+def test_nobody_is_told_to_go_before_the_highest_priority(ask, submit, plan) -> None:
+    submit("seq2seq-aaaaa", Status.RUNNING, cores(plan, 3))
+    submit("seq2seq-bbbbb", plan=cores(plan, 4, priority=1000))
+    submit("seq2seq-ccccc", plan=cores(plan, 1))
+    told = held(ask, "seq2seq-ccccc")
+    assert (told["ahead"], told["words"]) == (["seq2seq-bbbbb"], [])
+
+
+@pytest.mark.usefixtures("pool")
 def test_where_nothing_is_free_a_holder_has_to_go(ask, submit, plan) -> None:
     submit("seq2seq-aaaaa", Status.RUNNING, cores(plan, 4))
     submit("seq2seq-bbbbb", plan=cores(plan, 1))

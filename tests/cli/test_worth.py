@@ -124,6 +124,77 @@ def test_a_deadline_nobody_meets_shows_the_nearest(
     assert "→" not in text
 
 
+UNLIKE: list[tuple[dict[str, Any], str, str]] = [
+    ({"data": Data(whole=True)}, "data.batch=all (data.whole=true) leaves no", "data.batch=64"),
+    ({"data": Data(grow=16)}, "data.grow=16 chooses the batch while it trains", "data.grow=1, or"),
+    ({"update": Update("local", groups=2)}, "update=local draws a curve of its", "update=sync"),
+    ({"update": Update("async", groups=2)}, "update=async draws a curve of its", "update=sync"),
+    ({"update": Update("hybrid", groups=2)}, "update=hybrid draws a curve of its", "update=sync"),
+    ({"update": Update("backup", groups=2)}, "update=backup draws a curve of its", "update=sync"),
+    ({"update": Update(compress="bf16")}, "update.compress=bf16 draws", "update.compress=none"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message", "hint"), UNLIKE, ids=str)
+def test_only_steps_of_one_batch_in_step_are_told_and_tell(
+    journal: Journal,
+    known: Callable[..., None],
+    submit: Callable[..., Any],
+    changes: dict[str, Any],
+    message: str,
+    hint: str,
+) -> None:
+    known("seq2seq-aaaaa", 64, 0.020)
+    alone = said(journal, target="bleu=20")
+    other = replace(PLAN, **changes)
+    submit("seq2seq-bbbbb", Status.SUCCEEDED, other)
+    early = [Event("metrics", {"step": 10, "split": "valid", "values": {"bleu": 25.0}}, 0.0, 1)]
+    journal.append("seq2seq-bbbbb", *early, *events(other, 0.5))
+    assert said(journal, target="bleu=20") == alone
+    for wish in (Sought(target="bleu=20"), Sought(devices=2)):
+        with pytest.raises(PlanError) as caught:
+            list(worth.answer(other, journal, Inventory(4, 0), wish))
+        assert caught.value.message.startswith(message)
+        assert str(caught.value.hint).startswith(hint)
+
+
+def test_what_a_run_starts_from_is_part_of_the_question(
+    journal: Journal, known: Callable[..., None], submit: Callable[..., Any]
+) -> None:
+    start = replace(PLAN, init_from="seq2seq-sssss")
+    submit("seq2seq-bbbbb", Status.SUCCEEDED, start)
+    journal.append("seq2seq-bbbbb", *events(start, 0.02))
+    with pytest.raises(PlanError, match=r"there is none of this recipe\n"):
+        said(journal, target="bleu=20")
+    found = worth.answer(start, journal, Inventory(4, 0), Sought(target="bleu=20"))
+    assert "bleu 20 after 200 steps of 64" in "\n".join(found)
+    other = replace(PLAN, init_from="seq2seq-ttttt")
+    with pytest.raises(PlanError, match="none of this recipe from seq2seq-ttttt") as caught:
+        list(worth.answer(other, journal, Inventory(4, 0), Sought(target="bleu=20")))
+    assert "recipe=seq2seq init_from=seq2seq-ttttt budget.steps=1000" in str(caught.value.hint)
+
+
+def test_a_target_is_kept_to_the_last_digit(journal: Journal, known: Callable[..., None]) -> None:
+    known("seq2seq-aaaaa", 64, 0.020)
+    for target in ("9.9999995", "-1234567", "20", "1e-07"):
+        text = said(journal, have=1, target=f"bleu={target}", words=["recipe=seq2seq"])
+        assert f"known       bleu {target} after " in text
+        assert text.endswith(f" budget.target={target}")
+    assert said(journal, target="bleu=2e1", words=[]).endswith(" budget.target=20")
+
+
+@pytest.mark.parametrize(("device", "most"), [("cpu", 16), ("cuda", 1)])
+def test_devices_are_those_that_the_plan_asks_for(
+    journal: Journal, submit: Callable[..., Any], device: Any, most: int
+) -> None:
+    plan = replace(PLAN, cluster=replace(PLAN.cluster, device=device))
+    submit("seq2seq-aaaaa", Status.SUCCEEDED, plan)
+    journal.append("seq2seq-aaaaa", *events(plan, 0.02))
+    wish = Sought(target="bleu=20", probe=False)
+    found = verdict.judged(plan, journal, Inventory(cpus=16, gpus=1), wish, lambda size: None)
+    assert found.devices == most
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
@@ -285,6 +356,15 @@ def test_a_probe_alone_tells_what_the_plan_would_take(journal: Journal, probes: 
     assert "fits        16 examples of a micro-batch on a device, not twice as many" in text
     assert re.search(r"takes       8m1\ds for 3,000 steps of 64 on 1 device\n", text)
     assert re.search(r"takes       6m3\ds for 3,000 steps of 64 on 2 devices$", text)
+
+
+def test_a_probe_does_not_tell_what_steps_of_another_size_take(
+    journal: Journal, probes: list[Any]
+) -> None:
+    plan = replace(PLAN, data=Data(whole=True))
+    text = "\n".join(worth.answer(plan, journal, Inventory(4, 0), Sought(probe=True)))
+    assert "390.2       1.0 GB" in text
+    assert "takes " not in text
 
 
 def test_times_of_the_day_and_spans() -> None:

@@ -15,6 +15,7 @@ from turnaround.spec import Budget, Data, Evaluate, Layout, Optim, Plan, Recipe,
 
 STEPS = 400
 TRUE = 51 + 50  # of the recipe: see test_noise.py
+SMALL = Recipe("regress", {"width": 4, "noise": 0.0})  # of which it is 4 + 1
 
 
 def regress(spread: Layout, update: Update, batch: int = 64) -> Plan:
@@ -50,6 +51,29 @@ def test_one_device_hears_its_first_micro_batch(tmp_path: Path) -> None:
     ends = found.interval()
     assert ends
     assert ends[0] < TRUE < ends[1]
+
+
+@pytest.mark.parametrize(("batch", "pieces"), [(5, 2), (6, 4)])
+def test_a_first_micro_batch_may_be_larger_than_the_others(
+    batch: int, pieces: int, tmp_path: Path
+) -> None:
+    plan = regress(Layout(), Update(accumulate=pieces), batch)
+    plan = replace(plan, recipe=SMALL, budget=Budget(steps=2000))
+    assert heard(plan, tmp_path).scale == pytest.approx(5, rel=0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spread", "update"),
+    [(ddp(), Update(accumulate=2)), (layout("fsdp"), Update())],
+    ids=str,
+)
+def test_ranks_hear_as_many_examples_as_they_have(
+    spread: Layout, update: Update, tmp_path: Path
+) -> None:
+    plan = regress(spread, update, 5)
+    plan = replace(plan, recipe=SMALL, budget=Budget(steps=2000))
+    assert heard(plan, tmp_path).scale == pytest.approx(5, rel=0.2)
 
 
 @pytest.mark.slow

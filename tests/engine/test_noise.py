@@ -11,7 +11,7 @@ import statistics
 import pytest
 import torch
 
-from turnaround.engine.noise import Estimate, doubts
+from turnaround.engine.noise import Estimate, doubts, shared
 
 WIDTH = 50
 SETTINGS = [
@@ -68,6 +68,38 @@ def test_fifty_seeds_are_right_on_average_and_their_intervals_hold_the_truth() -
         assert mean == pytest.approx(truth(noise), rel=0.05)
         assert held[-1] >= 40
     assert 0.80 <= sum(held) / (50 * len(SETTINGS)) <= 0.98
+
+
+@pytest.mark.parametrize(
+    ("parts", "size", "trace"),
+    [
+        ([32], 64, 400.0),
+        ([32], 63, 400.0),
+        ([13], 50, 600.0),
+        ([3], 5, 5.0),
+        ([2], 6, 5.0),
+        ([3, 2], 5, 5.0),
+        ([9, 9, 8], 50, 600.0),
+    ],
+    ids=str,
+)
+def test_parts_of_any_size_come_near_the_truth(parts: list[int], size: int, trace: float) -> None:
+    """Each reader's sum over its part, by the share of the whole that stands for those parts."""
+    rng, found = torch.Generator().manual_seed(0), Estimate(horizon=math.inf)
+    share, part = shared(parts, size)
+    for _ in range(4000):
+        drawn = math.sqrt(trace / WIDTH) * torch.randn(size, WIDTH, generator=rng)
+        drawn[:, 0] += 1  # the gradient
+        heard = drawn.split([*parts, size - sum(parts)])[: len(parts)]
+        small = statistics.fmean(float(own.sum(0).square().sum()) for own in heard)
+        large = float(drawn.mean(0).square().sum())
+        found.add(small / (size * share) ** 2, large, part, size)
+    assert found.scale == pytest.approx(trace, rel=0.15)
+
+
+@pytest.mark.parametrize(("pieces", "size"), [(2, 64), (3, 63), (49, 49), (7, 700)])
+def test_equal_parts_stand_for_themselves_bit_by_bit(pieces: int, size: int) -> None:
+    assert shared([size // pieces] * pieces, size) == (1 / pieces, 1 / pieces * size)
 
 
 def test_the_mean_of_ratios_would_be_wrong() -> None:

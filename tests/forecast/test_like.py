@@ -1,3 +1,4 @@
+import math
 import random
 from typing import Any
 
@@ -66,3 +67,9 @@ def test_words_and_truths_differ_by_one_and_numbers_by_their_ratio() -> None:
     assert found.pop("width") == pytest.approx(0.693, abs=1e-3)
     assert found == {("layout", "ddp"): 1.0, ("shared", "True"): 1.0}
     assert far(gap(one, one)) == 0
+
+
+def test_numbers_beyond_all_floats_are_as_far_apart_as_they_are() -> None:
+    assert gap({"tiny": 1e-200}, {"tiny": 1e200})["tiny"] == pytest.approx(-400 * math.log(10))
+    assert gap({"huge": 10**400}, {"huge": 10})["huge"] == pytest.approx(399 * math.log(10))
+    assert gap({"endless": math.inf}, {"endless": 10}) == {("endless", "inf"): 1.0}

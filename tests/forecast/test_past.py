@@ -52,7 +52,7 @@ def test_the_noise_of_all_of_the_way_counts_not_that_of_its_first_steps() -> Non
         sums = [sums[0] + 1.0, sums[1] + 1 / true]
         values = {"noise/low": 1.0, "noise/scale": sums[0] / sums[1], "noise/high": 5.0}
         values |= {"noise/trace": sums[0] / count, "noise/square": sums[1] / count}
-        where = {"split": "train", "step": (count - 1) * 20, "values": values}
+        where = {"split": "train", "step": count * 20, "values": values}
         events.append(Event("metrics", where, 0.0, attempt=1))
     run = read(replace(PLAN, tracking=Tracking("none", noise=20)), events)
     scale, share = run.scale_by(400), (1 / 21 + 60 / 80) / 2
@@ -60,7 +60,7 @@ def test_the_noise_of_all_of_the_way_counts_not_that_of_its_first_steps() -> Non
     assert scale.middle == pytest.approx(20 * share / (1 - share))
     early = run.known(400, scale, {})
     assert early.early is None  # too little was said in ten steps
-    longer = replace(run.plan, optim=replace(PLAN.optim, warmup=180))
+    longer = replace(run.plan, optim=replace(PLAN.optim, warmup=200))
     assert replace(run, plan=longer).known(400, scale, {}).early == pytest.approx(1.0)
 
 
@@ -73,6 +73,13 @@ def test_a_schedule_is_as_long_as_its_budget() -> None:
     assert told().whole == 400
     assert told(budget=Budget(examples=2000)).whole == 100
     assert told(budget=Budget(time=60.0)).whole == 300
+
+
+@pytest.mark.parametrize("data", [Data(batch=20, whole=True), Data(batch=20, grow=16)], ids=str)
+def test_steps_that_are_not_of_the_batch_are_neither_planned_nor_timed_by_it(data: Data) -> None:
+    run = told(data=data, budget=Budget(examples=2000))
+    assert (run.whole, run.step) == (300, None)
+    assert told(data=data).whole == 400
 
 
 def test_what_a_front_needs_is_there() -> None:

@@ -23,7 +23,7 @@ def way(scales: list[float], each: int, every: int = 1, noise: float = 0.0) -> H
             count += 1
             if count % 5 == 0:
                 weight = min(count, MEMORY)
-                heard.add((count - 1) * every, sums[0] / weight, sums[1] / weight)
+                heard.add(count * every, sums[0] / weight, sums[1] / weight)
     return heard
 
 
@@ -44,10 +44,22 @@ def test_another_batch_takes_the_sum_of_what_its_steps_take() -> None:
 
 def test_what_comes_later_does_not_count() -> None:
     heard = way([10.0, 1000.0], 100)
-    early = heard.scale(until=99)
+    early = heard.scale(until=100)
     assert early is not None
     assert early.middle == pytest.approx(10)
     assert heard.scale(until=3) is None
+
+
+def test_the_first_measurement_is_that_of_the_first_interval() -> None:
+    """Gradients that shrink, at one scale: a measurement too many would be one more of the last."""
+    heard, sums = Heard(64, 20), [0.0, 0.0]
+    for count in range(1, 31):
+        sums = [sums[0] + 64 / count, sums[1] + 1 / count]
+        heard.add(20 * count, sums[0] / count, sums[1] / count)
+    assert [one.steps for one in heard.stretches] == [20] * 30
+    found = heard.scale()
+    assert found is not None
+    assert found.low == pytest.approx(64) == found.high
 
 
 def test_memory_that_fades_is_made_up_for() -> None:

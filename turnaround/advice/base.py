@@ -56,10 +56,11 @@ class Case:
     @property
     def steps(self) -> int:
         """Of the whole run: those it took, or while it runs those it is to take."""
-        budget, facts = self.plan.budget, self.facts
+        budget, facts, data = self.plan.budget, self.facts, self.plan.data
         if facts.ended:
             return max(facts.steps, 1)
-        planned = budget.steps or math.ceil((budget.examples or 0) / self.plan.data.batch)
+        examples = budget.examples if data.constant else None
+        planned = budget.steps or math.ceil((examples or 0) / data.batch)
         return max(facts.steps, planned, 1)
 
     @property

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from turnaround.advice import parallel, steps
 from turnaround.advice.base import Advice, Case, brief, rarer
+from turnaround.spec.kinds import URGENT
 
 WORTH = 0.02  # of the wall clock: what saves less is not worth a line
 LEAST = 0.1  # seconds
@@ -158,6 +159,8 @@ def starts(case: Case) -> Iterator[Advice]:
 def waiting(case: Case) -> Iterator[Advice]:
     """Devices that others held."""
     queue, cluster = case.rows["queue"], case.plan.cluster
+    if cluster.priority >= URGENT:
+        return
     words = (f"cluster.priority={cluster.priority + 1}",)
     message = f"it waited {brief(queue)} for {case.plan.devices} device(s) that others held"
     yield Advice("queue", "queue", message, words, queue, 0.0, queue)

@@ -27,7 +27,7 @@ SHARE = 0.2  # of the steps' time: less is no reason to ask another question
 def batches(case: Case) -> Iterator[Advice]:
     """The same number of examples in fewer, larger batches."""
     times = _times(case)
-    if times < 2 or case.timed:
+    if times < 2 or case.timed or case.plan.data.whole:  # there is no larger one than all
         return
     expected, low, high = (_gain(case, times, share) for share in _fixed(case))
     if expected < SHARE * case.training:

@@ -16,7 +16,7 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -158,7 +158,7 @@ class Ear(Protocol):
 
     world: World
 
-    def hears(self, pieces: int) -> float | None: ...
+    def hears(self, pieces: int, size: int) -> list[int] | None: ...
 
     def listening(self, model: nn.Module) -> AbstractContextManager[list[Tensor]]: ...
 
@@ -201,12 +201,13 @@ class Listener:
 
     def _norms(self, squares: list[Tensor], size: int, times: int, count: float) -> Norms:
         """Of the mean gradients, the same bits on every rank."""
-        share = self._ear.hears(self._pieces * times)
-        assert share is not None  # or nobody would listen
+        parts = self._ear.hears(self._pieces * times, size)
+        assert parts is not None  # or nobody would listen
         heard = torch.cat([square.double().flatten() for square in squares]).sum()
         left = self._left().to(heard) * (self._ear.world.rank == 0)
         small, large = self._ear.world.sum(torch.stack((heard, left))).tolist()
-        return Norms(small / (count * share) ** 2, (large / count) ** 2, share * size, size)
+        share, part = shared(parts, size)
+        return Norms(small / (count * share) ** 2, (large / count) ** 2, part, size)
 
     def _say(self, now: Progress, estimate: Estimate) -> None:
         moment = time.monotonic()
@@ -218,6 +219,17 @@ class Listener:
         names = ("noise/scale", "noise/low", "noise/high", "noise/trace", "noise/square")
         values = (estimate.scale, *ends, estimate.trace, estimate.square)
         self._tell(now, dict(zip(names, values, strict=True)))
+
+
+def shared(parts: Sequence[int], size: int) -> tuple[float, float]:
+    """The share of a batch, and the examples, that stand for parts of which some have one more.
+
+    A summed gradient over n examples has the expected square n² |G|² + n tr Σ. So over the mean of
+    n², the mean of such squares is |G|² + tr Σ / (mean of n² / mean of n).
+    """
+    root = math.sqrt(sum(n * n for n in parts) / len(parts))
+    share = root / size
+    return share, share * size * (root / (sum(parts) / len(parts)))  # the ratio of equals is 1
 
 
 def unheard(gradients: Tensor) -> None:

@@ -27,7 +27,7 @@ from turnaround.engine.recipe import Recipe
 # whose words are in the device's name counts.
 PEAKS: list[tuple[str, dict[str, float]]] = [
     (r"H100 PCIe", {"bf16": 756e12, "fp32": 51e12}),
-    (r"H100 NVL", {"bf16": 835e12, "fp32": 60e12}),
+    (r"H[12]00 NVL", {"bf16": 835e12, "fp32": 60e12}),
     (r"H[12]00\b", {"bf16": 989e12, "fp32": 67e12}),
     (r"A100\b", {"bf16": 312e12, "fp32": 19.5e12}),
     (r"A10\b", {"bf16": 125e12, "fp32": 31.2e12}),
@@ -37,6 +37,9 @@ PEAKS: list[tuple[str, dict[str, float]]] = [
     (r"RTX 3090\b", {"bf16": 71e12, "fp32": 35.6e12}),
     (r"T4\b", {"fp32": 8.1e12}),
 ]
+
+# A slice of a device, or another that is named after one of them.
+OTHER = re.compile(r"\b(MIG|Laptop|Max-Q)\b|\b\d+ (Ti|SUPER|D)\b", re.IGNORECASE)
 
 Meter = Callable[[float], float]  # examples a second → share of the peak
 
@@ -56,7 +59,10 @@ def meter(name: str, precision: str, devices: int, count: Callable[[], float]) -
 
 
 def peak(name: str, precision: str) -> float | None:
-    """Of one device in operations a second; none if it is not in the table."""
+    """Of one device in operations a second; none if it is not in the table, or a part or a variant
+    of one that is."""
+    if OTHER.search(name):
+        return None
     found = (peaks for words, peaks in PEAKS if re.search(rf"\b{words}", name))
     return next(found, {}).get(precision)
 

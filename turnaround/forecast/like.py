@@ -68,7 +68,7 @@ def gap(one: Mapping[str, Any], other: Mapping[str, Any]) -> _Gap:
         if a == b and isinstance(a, bool) == isinstance(b, bool):
             continue
         if _counts(a) and _counts(b):
-            found[name] = math.log(a / b)
+            found[name] = math.log(a) - math.log(b)  # a / b may be no float
         else:
             found[name, str(a)] = 1.0
     return found
@@ -80,7 +80,7 @@ def far(found: _Gap) -> float:
 
 
 def _counts(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _noise(known: Sequence[tuple[_Gap, Known]]) -> tuple[float, float]:

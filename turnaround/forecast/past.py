@@ -42,9 +42,13 @@ class Told:
 
     @property
     def whole(self) -> int:
-        """Steps of its schedule; with a budget of time, those that it had time for."""
-        budget = self.plan.budget
-        limits = (budget.steps, math.ceil((budget.examples or 0) / self.plan.data.batch))
+        """Steps of its schedule; where only time or examples end it, those that it came to.
+
+        Examples tell the steps where each has as many.
+        """
+        budget, data = self.plan.budget, self.plan.data
+        examples = budget.examples if data.constant else None
+        limits = (budget.steps, math.ceil((examples or 0) / data.batch))
         return min((limit for limit in limits if limit), default=self.steps)
 
     def scale_by(self, step: float) -> Interval | None:
@@ -124,7 +128,8 @@ class Told:
 def read(plan: Plan, events: Iterable[Event]) -> Told:
     """All of it, from the events of one run; of time the newest attempt's.
 
-    A run that was trained with others, or beside them on a device, tells no time.
+    A run that was trained with others, or beside them on a device, tells no time, nor does one
+    whose steps are not of the plan's batch.
     """
     told = Told(plan)
     first: tuple[int, dict[str, float]] | None = None
@@ -144,8 +149,7 @@ def read(plan: Plan, events: Iterable[Event]) -> Told:
             last = (event.data["step"], event.data["rows"])
             told.steps = max(told.steps, last[0])
             first = first or (last if last[0] > 0 else None)
-    alike = plan.data.grow == 1  # steps that grow are of no one batch
-    if alike and alone and first and last and last[0] - first[0] >= ENOUGH:
+    if plan.data.constant and alone and first and last and last[0] - first[0] >= ENOUGH:
         told.step = _step(plan, first, last)
     if last and alone and attempt == 1 and told.valid:
         told.look = split(last[1])["looking"] / len(told.valid)

@@ -47,9 +47,9 @@ class Heard:
 
     def add(self, step: int, trace: float, square: float) -> None:
         """What is new since the last word."""
-        if self._count and step // self.every + 1 <= self._count:
+        count = step // self.every  # the first is that of step `every`
+        if count <= self._count:
             return  # a later attempt says it again
-        count = step // self.every + 1
         weight = min(count, MEMORY)
         sums = (weight * trace, weight * square)
         kept = (1 - 1 / MEMORY) ** max(count - max(self._count, MEMORY), 0)

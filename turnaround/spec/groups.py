@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le, Len
+from annotated_types import Ge, Len
 
-from turnaround.spec.kinds import Amount, Count, Knob, Momentum, Part, Seconds, Share
+from turnaround.spec.kinds import Amount, Count, Knob, Momentum, Part, Priority, Seconds, Share
 from turnaround.spec.scores import rises
 
 
@@ -38,6 +38,11 @@ class Data:
     sortagrad: bool = False  # the first epoch from short to long, then as ever
     whole: bool = False  # each step sees all training examples, `batch` of them at a time
     grow: Count = 1  # times: the batch may grow to so many, as the gradient noise scale does
+
+    @property
+    def constant(self) -> bool:
+        """Each step sees `batch` examples, neither all that there are nor more and more."""
+        return not self.whole and self.grow == 1
 
     def paths(self) -> dict[str, str | None]:
         """The files, by the field that names them."""
@@ -176,7 +181,7 @@ class Cluster:
     address: str | None = None  # remote: of the other cluster's dashboard, http://10.0.0.5:8265
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Count | None = None  # per worker; none: one on CPU when several workers share it
-    priority: Annotated[int, Ge(-1000), Le(1000)] = 0  # higher goes first
+    priority: Priority = 0  # higher goes first
     retries: Annotated[int, Ge(0)] = 3  # restarts after a worker or machine was lost
     labels: dict[str, str] = field(default_factory=dict)  # that a machine must have: {zone: b}
     kind: str | None = None  # of accelerators that a machine must have: H100

@@ -15,6 +15,9 @@ Amount = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Momentum = Annotated[float, Ge(0), Lt(1)]
 
+URGENT = 1000  # the highest priority; the lowest is as far below 0
+Priority = Annotated[int, Ge(-URGENT), Le(URGENT)]
+
 
 def seconds(value: Any) -> Any:
     """Seconds of a text like 90s, 20m or 1h30m; anything else as it is, for the type to judge."""

@@ -52,7 +52,7 @@ def assemble(
     scale = optim.Scale(optimizer, plan.optim.clip, layout.norm, divided=feed.whole)
     update = kind(plan, world, layout, model, optimizer, scale)
     pace, used = Pace(plan, update.judges), _meter(plan, recipe, feed, world)
-    budget, blame = _budget(plan, pace), _blame(layout, model, feed)
+    budget, blame = _budget(plan, pace, feed.size), _blame(layout, model, feed)
     compute = precision.named(plan.precision).compute
     return loop.Parts(
         recipe=recipe,
@@ -144,9 +144,9 @@ def _ear(
     plan: Plan, layout: Layout, model: nn.Module, scale: optim.Scale, feed: Feed, report: Report
 ) -> Callable[[Progress, int, Callable[[], Mean]], Mean]:
     """What measures the gradient noise scale, where a part of a batch is heard by itself."""
-    share = layout.hears(plan.update.accumulate)
+    heard = layout.hears(plan.update.accumulate, feed.size)
     plain = plan.update.name == "sync" and plan.optim.name != "lbfgs" and not plan.data.whole
-    if plan.tracking.noise is None or share is None or not plain:
+    if plan.tracking.noise is None or heard is None or not plain:
         return noise.deaf
 
     def tell(now: Progress, values: dict[str, float]) -> None:
@@ -162,9 +162,13 @@ def _ear(
     return listener
 
 
-def _budget(plan: Plan, pace: Pace) -> Budget:
-    """What tells how many steps are planned, as far as that is known, and how much is spent."""
+def _budget(plan: Plan, pace: Pace, size: int) -> Budget:
+    """What tells how many steps are planned, as far as that is known, and how much is spent.
+
+    Steps are of so many examples; where they grow, nobody knows how many they will be.
+    """
     budget = plan.budget
-    limits = (budget.steps, math.ceil((budget.examples or 0) / plan.data.batch))
+    examples = budget.examples if plan.data.grow == 1 else None
+    limits = (budget.steps, math.ceil((examples or 0) / size))
     steps = min((limit for limit in limits if limit), default=None)
     return lambda at: (steps, pace.share(Progress(at.step, at.examples, at.seconds)))

@@ -6,7 +6,8 @@
 
 Steps and the noise scale are read from runs of the same question that the journal has, and seconds
 from those and from probes. Where they have not shown enough of a long run's seconds it is probed.
-Without any such run a plan's own steps, of its own batch, are all that can be told.
+Without any such run a plan's own steps, of its own batch, are all that can be told. All of it is
+about steps of one batch, in step: plans of others are refused, and runs of others are passed over.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Verdict:
         if self.wish.target is None:
             return words
         score, target = parse(self.wish.target)
-        return [*words, f"evaluate.score={score}", f"budget.target={target:g}"]
+        return [*words, f"evaluate.score={score}", f"budget.target={exactly(target)}"]
 
 
 def judged(
@@ -73,11 +74,13 @@ def judged(
     within = seconds(wish.by, datetime.now()) if wish.by is not None else None
     if wish.target is not None:
         parse(wish.target)
+    if refusal := next(_unlike(plan), None):
+        raise PlanError(*refusal)
     told = list(_told(plan, journal))
     heard = next((one for one in told if one.scale), None)  # the newest
     known, what = _known(plan, told, heard, wish)
     runs = [one.step for one in told if one.step]
-    most = wish.devices or have.count("cuda" if have.gpus else "cpu")
+    most = wish.devices or have.count(plan.cluster.device)
     speeds, notes = _speeds(plan, journal, (known, runs), wish, (most, say))
     steps = refined(speeds.steps, runs)
     if not steps:
@@ -115,12 +118,29 @@ def _told(plan: Plan, journal: Journal) -> Iterator[past.Told]:
         if run.status is Status.QUEUED:
             continue
         other = journal.plan(run.id)
-        if _question(other) == _question(plan):
+        if _question(other) == _question(plan) and not any(_unlike(other)):
             yield past.read(other, journal.events(run.id))
 
 
 def _question(plan: Plan) -> tuple[object, ...]:
-    return plan.recipe, plan.place.data, plan.optim.name, plan.precision, plan.cluster.device
+    asked = plan.recipe, plan.place.data, plan.optim.name, plan.precision, plan.cluster.device
+    return *asked, plan.init_from
+
+
+def _unlike(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Why its steps are worth something else than steps of one batch are, and what helps."""
+    data, update = plan.data, plan.update
+    if data.whole:
+        message = "data.batch=all (data.whole=true) leaves no batch to be chosen"
+        yield message, f"data.batch={data.batch}"
+    if data.grow > 1:
+        message = f"data.grow={data.grow} chooses the batch while it trains, and not before"
+        yield message, "data.grow=1, or leave data.batch=adaptive out"
+    if not update.exact:
+        step = update.name == "sync"
+        asked = f"update.compress={update.compress}" if step else f"update={update.name}"
+        message = f"{asked} draws a curve of its own, of which other runs tell nothing"
+        yield message, "update.compress=none" if step else "update=sync"
 
 
 def _known(
@@ -138,7 +158,7 @@ def _known(
     if not there:
         raise _unseen(plan, wish.target, told)
     count, basis = min(there, key=lambda pair: pair[0] * pair[1].plan.data.batch)
-    what = f"{score} {target:g} after {math.ceil(count):,} steps of {basis.plan.data.batch}"
+    what = f"{score} {exactly(target)} after {math.ceil(count):,} steps of {basis.plan.data.batch}"
     ways: dict[int, float] = {}
     for taken, one in there:
         size = one.plan.data.batch
@@ -161,7 +181,8 @@ def _unseen(plan: Plan, wanted: str, told: Sequence[past.Told]) -> PlanError:
     score, target = parse(wanted)
     up = _up(plan, score)
     if not any(one.valid for one in told):
-        message = f"what {wanted} takes is told by runs before, and there is none of this recipe"
+        of = f"this recipe from {plan.init_from}" if plan.init_from else "this recipe"
+        message = f"what {wanted} takes is told by runs before, and there is none of {of}"
         return PlanError(message, measure(plan))
     best = [value for one in told if (value := one.best(score, up)) is not None]
     if not best:
@@ -169,7 +190,7 @@ def _unseen(plan: Plan, wanted: str, told: Sequence[past.Told]) -> PlanError:
         return PlanError(f"no run reported {score}", f"known: {', '.join(names)}")
     found = (max if up else min)(best)
     hint = "run longer first, or ask for less: steps beyond what was seen cannot be told"
-    return PlanError(f"{score}={target:g} was never seen: the best is {found:.4g}", hint)
+    return PlanError(f"{score}={exactly(target)} was never seen: the best is {found:.4g}", hint)
 
 
 def _up(plan: Plan, score: str) -> bool:
@@ -189,8 +210,10 @@ def _deaf(plan: Plan, told: Sequence[past.Told]) -> tuple[str, str]:
 
 def measure(plan: Plan, steps: int = 1000) -> str:
     """How to come to know steps and noise."""
+    start = f" init_from={plan.init_from}" if plan.init_from else ""
     return (
-        f"turnaround run recipe={plan.recipe.name} budget.steps={steps} update.accumulate=2 --again"
+        f"turnaround run recipe={plan.recipe.name}{start} budget.steps={steps} update.accumulate=2"
+        " --again"
         " measures both, as long a run as it takes to tell the gradient from its noise (and not"
         " with optim=lbfgs); another batch size and layout=ddp make the times surer"
     )
@@ -243,6 +266,11 @@ def parse(text: str) -> tuple[str, float]:
         return score, target
     except ValueError:
         raise ConfigError(f"--target {text} is no target", "--target bleu=30") from None
+
+
+def exactly(target: float) -> str:
+    """`30`, `0.9999995`: what `parse` makes the same number of."""
+    return repr(target).removesuffix(".0")
 
 
 def seconds(text: str, now: datetime) -> float:

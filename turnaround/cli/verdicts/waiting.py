@@ -26,6 +26,7 @@ from turnaround.pool.machines import Machine, inventory
 from turnaround.pool.node.gang import Placement
 from turnaround.pool.queue import queue, room, turn
 from turnaround.spec import Cluster, Layout, Plan, Status
+from turnaround.spec.kinds import URGENT
 
 DEGREES = {"single": "replicate", "ddp": "replicate", "fsdp": "shard"}  # with one degree only
 KINDS = {"cpu": "CPU core", "cuda": "GPU"}
@@ -186,7 +187,7 @@ def _cheaper(scene: Scene) -> Iterator[tuple[tuple[str, ...], Plan]]:
     first = max((other.priority for other in scene.others), default=0) + 1
     for words, fewer in _smaller(plan):
         yield words, fewer
-        if first > plan.cluster.priority:
+        if plan.cluster.priority < first <= URGENT:
             cluster = replace(fewer.cluster, priority=first)
             yield (*words, f"cluster.priority={first}"), replace(fewer, cluster=cluster)
 

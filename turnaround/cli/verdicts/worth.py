@@ -132,7 +132,7 @@ def speeds(plan: Plan, found: Speeds) -> Iterator[str]:
     if found.most:
         yield f"fits        {found.most:,} examples of a micro-batch on a device, not twice as many"
     steps, batch = plan.budget.steps, plan.data.batch
-    if steps is None:
+    if steps is None or not plan.data.constant:
         return
     law = throughput.fit(found.steps)
     for count in sorted({size.devices for size in found.sizes}):

@@ -105,12 +105,13 @@ class Layout:
         loss.backward()
         return loss
 
-    def hears(self, pieces: int) -> float | None:
-        """The share of a batch whose gradient `listening` tells; none where it cannot.
+    def hears(self, pieces: int, size: int) -> list[int] | None:
+        """Of how many examples `listening` tells the gradient, for each reader; none where it
+        cannot.
 
-        A batch of this rank comes in so many pieces.
+        A batch of `size` comes to each of them in so many pieces: see `Feed.pieces`.
         """
-        return 1 / pieces if pieces > 1 else None
+        return [len(range(0, size, pieces))] if pieces > 1 else None
 
     @contextlib.contextmanager
     def listening(self, model: nn.Module) -> Iterator[list[Tensor]]:

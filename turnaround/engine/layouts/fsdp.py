@@ -61,12 +61,13 @@ class Layout(Parted):
                 sharded.set_custom_reduce_scatter(self._scatters)  # type: ignore[arg-type]  # likewise
         return model
 
-    def hears(self, pieces: int) -> float | None:
+    def hears(self, pieces: int, size: int) -> list[int] | None:
         """Each rank's own, of all its pieces; not where parts of layers are cut as well."""
-        if self.grid.readers.size == 1:
-            return super().hears(pieces)
+        readers = self.grid.readers.size
+        if readers == 1:
+            return super().hears(pieces, size)
         heard = self.grid.size("tensor") == 1 and self.world.device.type == "cpu"
-        return 1 / self.grid.readers.size if heard else None
+        return [len(range(r, size, readers)) for r in range(readers)] if heard else None
 
     @contextlib.contextmanager
     def listening(self, model: nn.Module) -> Iterator[list[Tensor]]:

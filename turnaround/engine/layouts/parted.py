@@ -83,10 +83,11 @@ class Parted(base.Layout):
         """Ranks that hold parts of one replica's layers read the same."""
         return self.grid.readers.rank, self.grid.readers.size
 
-    def hears(self, pieces: int) -> float | None:
-        """This reader's first micro-batch."""
-        share = pieces * self.grid.readers.size
-        return 1 / share if share > 1 else None
+    def hears(self, pieces: int, size: int) -> list[int] | None:
+        """Each reader's first micro-batch."""
+        readers = self.grid.readers.size
+        count = pieces * readers
+        return [len(range(r, size, count)) for r in range(readers)] if count > 1 else None
 
     @contextlib.contextmanager
     def listening(self, model: nn.Module) -> Iterator[list[Tensor]]:
