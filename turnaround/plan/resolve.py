@@ -81,14 +81,9 @@ def science(plan: Plan) -> dict[str, Any]:
     if plan.data.grow > 1:  # when it grows follows from what is measured, and so from the layout
         counts["grow"] = [plan.data.grow, plan.tracking.noise, plan.update.accumulate]
         counts["layout"] = asdict(plan.layout)
-    if plan.init_from is not None:
-        counts["init_from"] = plan.init_from
-    if plan.init_from is not None and plan.start is not None:  # none: planned by an older one
-        counts["start"] = plan.start
-    if plan.until is not None:
-        counts["until"] = plan.until
-    if plan.fork is not None:
-        counts["fork"] = plan.fork
+    begins = {"init_from": plan.init_from, "start": plan.init_from and plan.start}
+    some = {**begins, "until": plan.until, "fork": plan.fork}
+    counts |= {name: value for name, value in some.items() if value is not None}
     if not plan.update.exact:
         counts["update"] = asdict(plan.update)
     if plan.update.compress != "none":
