@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from turnaround.cli.words.arguments import Sought
-from turnaround.errors import ConfigError, LaunchError, PlanError
+from turnaround.errors import ConfigError, JournalError, LaunchError, PlanError
 from turnaround.forecast import front, past, throughput
 from turnaround.forecast.guess import Interval
 from turnaround.forecast.speed import Size, Speeds, covers, refined
@@ -60,6 +60,7 @@ class Verdict:
         """What to say differently, to get there."""
         lone = point.devices == 1 and any(word.startswith("layout") for word in self.wish.words)
         words = point.words("ddp", "replicate").split() + ["layout=single"] * lone
+        words += _undone(self.plan, point)
         if self.wish.target is None:
             return words
         score, target = parse(self.wish.target)
@@ -114,7 +115,10 @@ def _told(plan: Plan, journal: Journal) -> Iterator[past.Told]:
     for run in found:
         if run.status is Status.QUEUED:
             continue
-        other = journal.plan(run.id)
+        try:
+            other = journal.plan(run.id)
+        except JournalError:  # of a run that lost it: others may tell
+            continue
         if _question(other) == _question(plan):
             yield past.read(other, journal.events(run.id))
 
@@ -232,6 +236,14 @@ def _each(known: front.Known, runs: Sequence[throughput.Step]) -> float:
 
 
 # ── words ──
+
+
+def _undone(plan: Plan, point: front.Point) -> list[str]:
+    """What was asked of the plan's steps and is not so at the point."""
+    micro = plan.update.accumulate > 1 and point.accumulate == 1
+    words = ["update.accumulate=1"] * micro
+    words += ["data.whole=false"] * plan.data.whole
+    return words + ["data.grow=1"] * (plan.data.grow > 1)
 
 
 def parse(text: str) -> tuple[str, float]:
