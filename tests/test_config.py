@@ -103,6 +103,37 @@ def test_a_value_may_be_any_text_without_a_comma(project: Path, text: str) -> No
     assert compose(project, f"data.path={text}").data.path == text
 
 
+@pytest.mark.parametrize(
+    "text", ["1.10", "1e3", "1_000", "-0", "+7", ".5", "1.", "Inf", "NaN", "007", "7"]
+)
+def test_a_text_that_looks_like_a_number_stays_as_it_was_typed(
+    project: Path, tmp_path: Path, text: str
+) -> None:
+    words = [f"name={text}", f"init_from={text}", f"+tags.v={text}", f"tags.a.b={text}"]
+    words += [f"cluster.labels.zone={text}", f"data.path={text}", f"tracking.experiment={text}"]
+    for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+        made = config.compose(["recipe=tiny", "seed=3", *words], project, cache)
+        assert (made.name, made.init_from, made.tags) == (text, text, {"v": text, "a.b": text})
+        assert (made.cluster.labels, made.data.path) == ({"zone": text}, text)
+        assert (made.tracking.experiment, made.seed) == (text, 3)
+
+
+def test_a_number_of_too_many_digits_is_refused_in_words(project: Path) -> None:
+    number = "9" * 5000
+    assert refusal(project, "recipe=tiny", f"seed={number}").startswith("seed=99")
+    assert several.axis_of(f"optim.lr=1,{number}", project) is None
+    assert len(refusal(project, "recipe=tiny", f"optim.lr=1,{number}")) < 400
+
+
+def test_a_dot_in_a_tags_name_is_a_letter_like_any_other(project: Path) -> None:
+    assert compose(project, "tags.my.key=v").tags == {"my.key": "v"}
+    assert compose(project, "tags={my: {key: [1], a: {b: 2}}}").tags == {
+        "my.key": "[1]",
+        "my.a.b": "2",
+    }
+    assert compose(project, "cluster.labels.x.zone=b").cluster.labels == {"x.zone": "b"}
+
+
 def test_a_comma_in_quotes_belongs_to_the_value(project: Path) -> None:
     assert compose(project, "name='a, b'").name == "a, b"
 
@@ -128,6 +159,26 @@ def test_a_batch_of_all_is_a_word_and_a_batch_of_some_size_undoes_it(project: Pa
 def test_an_adaptive_batch_is_a_word_for_one_that_grows(project: Path) -> None:
     made = compose(project, "data.batch=adaptive")
     assert (made.data.batch, made.data.grow) == (64, 16)
+
+
+@pytest.mark.parametrize(
+    ("words", "batch", "whole", "grow"),
+    [
+        ("data.batch=all data.batch=32", 32, False, 1),
+        ("data.batch=adaptive data.batch=32", 32, False, 1),
+        ("data.batch=32 data.batch=all", 32, True, 1),
+        ("data.batch=32 data.batch=adaptive", 32, False, 16),
+        ("data.batch=all data.batch=adaptive", 64, False, 16),
+        ("data.batch=8 +data.batch=32", 32, False, 1),
+        ("+data.batch=all", 64, True, 1),
+        ("data.grow=4 data.batch=32", 32, False, 4),
+    ],
+)
+def test_the_last_word_for_the_batch_wins(
+    project: Path, words: str, batch: int, whole: bool, grow: int
+) -> None:
+    made = compose(project, *words.split()).data
+    assert (made.batch, made.whole, made.grow) == (batch, whole, grow)
 
 
 def test_a_setting_may_name_another(project: Path) -> None:
@@ -435,6 +486,25 @@ def test_the_schema_is_read_without_importing_the_recipe(project: Path) -> None:
     assert knobs["cell"].choices == ("lstm", "gru")
     assert knobs["reverse"].type == "bool"
     assert knobs["heads"].computed
+
+
+def test_a_default_is_of_its_knobs_type_as_a_word_is(project: Path) -> None:
+    (project / "recipes" / "tiny.py").write_text(
+        "class Config:\n    turns: float = 2\n    rates: list[float] = field("
+        "default_factory=lambda: [1, 2])\n    odd: int = 'x'\n    off: float | None = 1\n"
+    )
+    knobs = compose(project).recipe.knobs
+    assert repr(knobs) == "{'turns': 2.0, 'rates': [1.0, 2.0], 'odd': 'x', 'off': 1.0}"
+    assert repr(compose(project, "recipe.turns=2", "recipe.off=1").recipe.knobs) == repr(knobs)
+
+
+def test_what_cannot_be_given_is_no_knob(project: Path) -> None:
+    (project / "recipes" / "tiny.py").write_text(
+        "class Config:\n    KINDS: ClassVar[list[str]] = ['a']\n    most: typing.ClassVar = 3\n"
+        "    quoted: 'ClassVar[int]' = 3\n    made: int = field(init=False, default=3)\n"
+        "    _: KW_ONLY\n    width: int = field(init=True, default=8)\n"
+    )
+    assert compose(project).recipe.knobs == {"width": 8}
 
 
 def test_a_knob_without_a_default_must_be_given(project: Path) -> None:

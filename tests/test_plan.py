@@ -327,13 +327,33 @@ def test_what_a_run_starts_from_is_part_of_its_question() -> None:
     assert made.init_from == "tiny-k3x9e"
     assert made.signature != make().signature
     assert made.signature == plan.make(asked(init_from="tiny-k3"), found).signature
+    names = ("best-00000100", "best-00000200")  # of a run that went on
+    later = [plan.make(config, replace(found, start=name)) for name in names]
+    assert len({one.signature for one in (made, *later)}) == 3
 
 
-def test_under_a_budget_of_time_the_devices_count() -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"layout": Layout("ddp", 2)},
+        {"inventory": EIGHT_GPUS},
+        {"update": Update(straggle=0.5)},
+        {"update": Update(accumulate=2)},
+        {"cluster": Cluster(threads=2)},
+    ],
+)
+def test_under_a_budget_of_time_what_makes_it_faster_or_slower_counts(
+    changes: dict[str, Any],
+) -> None:
     minute = Budget(time=60)
-    alone = make(budget=minute)
-    assert make(budget=minute, layout=Layout("ddp", 2)).signature != alone.signature
-    assert make(EIGHT_GPUS, budget=minute).signature != alone.signature
+    assert make(budget=minute, **changes).signature != make(budget=minute).signature
+
+
+def test_the_layout_counts_where_each_rank_rounds_its_own_gradients() -> None:
+    fp16 = Update(compress="fp16")
+    layouts = (Layout(), Layout("ddp", 2), Layout("ddp", 4))
+    asked = {make(EIGHT_GPUS, update=fp16, layout=layout).signature for layout in layouts}
+    assert len(asked) == 3
 
 
 # ── a batch that grows ──

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from tests import projects
+from tests.cli.conftest import PLAN
 from turnaround.cli.views import again
 from turnaround.journal import Journal, Run
 from turnaround.launch import inline
 from turnaround.launch.pool import Pool
 from turnaround.pool.places import Record
-from turnaround.spec import Cluster, Event, Layout, Plan, Status
+from turnaround.spec import Cluster, Event, Layout, Optim, Plan, Status
 
 SLOW = (Path(__file__).parents[2] / "scripts" / "bench" / "recipes" / "slow.py").read_text()
 PLAIN = ("evaluate.every=20", "cluster=inline")
@@ -188,9 +189,9 @@ def test_without_a_pool_one_is_to_be_started(ask, submit, plan) -> None:
 # ── failed ──
 
 
-def failed(journal: Journal, submit, code: int, *events: Event) -> Run:
+def failed(journal: Journal, submit, code: int, *events: Event, plan: Plan = PLAN) -> Run:
     spans = {"began": time.time(), "rows": {}, "words": ["recipe=seq2seq", "optim.lr=0.01"]}
-    submit("seq2seq-aaaaa", Status.RUNNING)
+    submit("seq2seq-aaaaa", Status.RUNNING, plan)
     journal.append("seq2seq-aaaaa", Event("spans", spans, time.time()), *events)
     (journal.folder("seq2seq-aaaaa") / "log.txt").write_text("one\ntwo\n")
     journal.mark("seq2seq-aaaaa", Status.FAILED, "it broke", attempt=1, exit_code=code)
@@ -220,6 +221,47 @@ def test_a_recipe_that_failed_is_mended_where_its_traceback_ends(
         "first       mend recipes/seq2seq.py, line 12\n"
         "next        turnaround run recipe=seq2seq optim.lr=0.01\n"
     )
+
+
+@pytest.mark.parametrize("where", ["project", "snapshot", "nowhere"])
+def test_a_library_that_a_recipe_called_is_not_to_be_mended(
+    ask, submit, journal, event, tmp_path: Path, where: str
+) -> None:
+    project, tree = tmp_path / "mine", journal.root / "snapshots" / "abc" / "tree"
+    root = {"project": project, "snapshot": tree, "nowhere": tmp_path / "else"}[where]
+    (root / "recipes").mkdir(parents=True)
+    (root / "recipes" / "seq2seq.py").touch()
+    library = ".venv/lib/python3/site-packages/torch/nn/modules/linear.py"
+    (project / library).parent.mkdir(parents=True)
+    (project / library).touch()
+    trace = (
+        'Traceback:\n  File "recipes/seq2seq.py", line 12, in loss\n    self.out(x)\n'
+        f'  File "{library}", line 125, in forward\nRuntimeError: shapes'
+    )
+    place = replace(PLAN.place, project=str(project), snapshot="abc")
+    error = event("error", message="RuntimeError: shapes", hint="", traceback=trace, exit_code=1)
+    failed(journal, submit, 1, error, plan=replace(PLAN, place=place))
+    told = json.loads(ask("why", "seq2seq-aaaaa", "--json").out)["failure"]
+    blamed = f"{library}, line 125"
+    mine = "recipes/seq2seq.py, line 12"
+    assert told["after"] == f"mend {blamed if where == 'nowhere' else mine}"
+
+
+@pytest.mark.parametrize(
+    ("optim", "gentler"),
+    [
+        (Optim("lbfgs", lr=1), "optim.lr=0.25"),
+        (Optim("sgd", lr=1), "optim.lr=0.25 optim.clip=1"),
+        (Optim(lr=1, clip=0.1), "optim.lr=0.25 optim.clip=0.1"),
+        (Optim(lr=1, clip=5), "optim.lr=0.25 optim.clip=1"),
+    ],
+)
+def test_a_loss_that_is_not_finite_wants_gentler_steps_that_can_be_asked_for(
+    ask, submit, journal, optim: Optim, gentler: str
+) -> None:
+    failed(journal, submit, 4, plan=replace(PLAN, optim=optim))
+    told = json.loads(ask("why", "seq2seq-aaaaa", "--json").out)["failure"]
+    assert told["command"] == f"turnaround run recipe=seq2seq {gentler}"
 
 
 @pytest.mark.parametrize(
@@ -271,6 +313,17 @@ def test_what_was_asked_wrongly_is_not_asked_again_as_it_was(
         (["recipe=a"], [], "turnaround run recipe=a"),
         (["recipe=a", "optim.lr=1"], ["optim.lr=2"], "turnaround run recipe=a optim.lr=2"),
         (["layout=ddp", "layout.replicate=2"], ["layout=single"], "turnaround run layout=single"),
+        (
+            ["layout=ddp", "+layout.shard=2", "layout.compile=true"],
+            ["layout=single"],
+            "turnaround run layout.compile=true layout=single",
+        ),
+        (["layout.compile=true"], ["layout.compile=false"], "turnaround run layout.compile=false"),
+        (
+            ["layout.activation_checkpointing=true"],
+            ["layout=ddp"],
+            "turnaround run layout.activation_checkpointing=true layout=ddp",
+        ),
         (["data.path=my file"], [], "turnaround run 'data.path=my file'"),
     ],
 )

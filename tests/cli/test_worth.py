@@ -293,6 +293,29 @@ def test_a_target_ends_the_run_that_was_chosen(
     assert "budget.target" not in said(journal, have=1, devices=1)
 
 
+def test_micro_batches_that_the_table_did_not_reckon_with_are_undone(
+    journal: Journal, known: Callable[..., None]
+) -> None:
+    known("seq2seq-aaaaa", 64, 0.020)
+    plan = replace(PLAN, update=Update(accumulate=2))
+    wish = Sought(target="bleu=20", words=["recipe=seq2seq", "update.accumulate=2"])
+    line = [*worth.answer(plan, journal, Inventory(1, 0), wish)][-1]
+    asked = dict(word.split("=") for word in line.split()[2:])
+    assert (asked["recipe"], asked["update.accumulate"]) == ("seq2seq", "1")
+
+
+def test_a_run_without_a_plan_tells_nothing_and_hinders_nobody(
+    journal: Journal, known: Callable[..., None]
+) -> None:
+    known("seq2seq-aaaaa", 64, 0.020)
+    alone = said(journal, have=1, target="bleu=20")
+    for run in ("seq2seq-bbbbb", "seq2seq-ccccc"):
+        known(run, 64, 0.020)
+    (journal.folder("seq2seq-bbbbb") / "plan.json").unlink()
+    (journal.folder("seq2seq-ccccc") / "plan.json").write_text("{half")
+    assert said(journal, have=1, target="bleu=20") == alone
+
+
 # ── probes ──
 
 

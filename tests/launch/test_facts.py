@@ -51,6 +51,24 @@ def test_what_to_start_from_is_found_by_id_by_its_beginning_and_by_name(tmp_path
     assert [facts.ancestor(word, journal) for word in (run, "reverse-k3", "wide")] == [run] * 3
 
 
+def test_the_newest_best_parameters_are_what_one_starts_from(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was stopped and goes on has others later: it is another question then."""
+    monkeypatch.setenv("TURNAROUND_HOME", str(tmp_path / "home"))
+    journal = Journal(tmp_path / "home")
+    trained(journal, "reverse-k3x9e")
+    asked = config.compose(["recipe=tiny", "init_from=reverse-k3x9e"], project)
+    assert facts.gather(asked, project, TWO).start == "best-00000010"
+    checkpoints = journal.folder("reverse-k3x9e") / "checkpoints"
+    for name in ("step-00000090", "best-00000080", ".unfinished-best-00000099"):
+        (checkpoints / name).mkdir()
+    assert facts.gather(asked, project, TWO).start == "best-00000080"
+    for name in ("best-00000010", "best-00000080"):
+        (checkpoints / name).rmdir()
+    assert facts.gather(asked, project, TWO).start == "step-00000090"
+
+
 def test_a_run_that_is_not_there_is_no_start(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     trained(journal, "reverse-k3x9e")

@@ -69,7 +69,7 @@ ROOT = ("seed", "precision", "init_from", "name", "tags")
 
 def compose(overrides: list[str], project: Path, cache: Path | None = None) -> Config:
     """What `overrides` and conf/ come to; ConfigError names the first word that is wrong."""
-    overrides = _long(overrides)
+    overrides = [_text(word) for word in _long(overrides)]
     fields = _composed(overrides, project, cache)
     try:
         return _config(fields, project)
@@ -93,11 +93,42 @@ def settings(group: str) -> dict[str, KnobSchema]:
 
 
 def _long(words: list[str]) -> list[str]:
-    """The words that short ones stand for; who names a batch wants no whole split."""
-    words = [SHORT.get(word, word) for word in words]
-    keys = {word.lstrip("+").partition("=")[0] for word in words}
+    """The words that short ones stand for, unless a later one takes their place; who names a batch
+    wants no whole split."""
+    plain = [word.lstrip("+") for word in words]
+    last = [word for word in plain if _key(word) == "data.batch"][-1:]
+    pairs = zip(plain, words, strict=True)
+    words = [SHORT.get(bare, word) for bare, word in pairs if bare not in SHORT or [bare] == last]
+    keys = {*map(_key, words)}
     sized = "data.batch" in keys and "data.whole" not in keys
     return [*words, "data.whole=false"] if sized else words
+
+
+def _key(word: str) -> str:
+    """The setting that a word is about."""
+    return word.lstrip("+").partition("=")[0]
+
+
+def _text(word: str) -> str:
+    """The word, its number in quotes where it is a text: a run named 1.10 is not one named 1.1."""
+    key, _, value = word.partition("=")
+    if literal.numeric(value.strip()) and f"{_key(word)}.".startswith(_texts()):
+        return f"{key}='{value.strip()}'"
+    return word
+
+
+@once
+def _texts() -> tuple[str, ...]:
+    """The settings that are texts or names and texts, with a dot behind."""
+    groups = {f"{group}.": hints(kind) for group, kind in GROUPS.items()}
+    found = {"": {key: hints(Config)[key] for key in ROOT}, **groups}
+    kinds = (str, str | None, dict[str, str])
+    return tuple(
+        f"{group}{name}."
+        for group, types in found.items()
+        for name, kind in types.items()
+        if kind in kinds
+    )
 
 
 def _composed(overrides: list[str], project: Path, cache: Path | None) -> dict[str, Any]:
@@ -124,7 +155,7 @@ def _numbers(words: list[str], texts: Iterable[str]) -> dict[str, int | float]:
     """Settings of which one word says all, a number; none where a word or a text may refer to
     them."""
     found = dict(filter(None, map(literal.setting, words)))
-    keys = [word.lstrip("+").partition("=")[0] for word in words]
+    keys = [*map(_key, words)]
     keys = [key for key in keys if key not in places.GROUPS]  # a file comes before any word
     alone = {key: value for key, value in found.items() if sum(_meet(key, k) for k in keys) == 1}
     return {} if any("${" in text for text in (*words, *texts)) else alone
@@ -231,13 +262,20 @@ def _knobs(
             message = f"recipe.{name} has no value, and {file.name} no default for it"
             raise ConfigError(message, f"recipe.{name}=…")
         elif not knob.computed:
-            values[name] = knob.default
+            values[name] = _default(f"recipe.{name}", knob)
     return values
+
+
+def _default(key: str, knob: KnobSchema) -> Any:
+    """The default as a word would give it, 2 as 2.0 of a float; as it is where it does not fit."""
+    with suppress(Misfit):
+        return fit(key, knob.default, knob.annotation)
+    return knob.default
 
 
 def _whence(key: str, overrides: list[str], project: Path) -> str:
     """The file and line that says `key`, when no word does and no other line could mean it."""
-    words = [word.lstrip("+").partition("=")[0] for word in overrides]
+    words = [*map(_key, overrides)]
     if any(key == word or key.startswith(f"{word}.") for word in words):
         return ""
     said = re.compile(rf"(^|[\s{{,]){re.escape(key.rpartition('.')[2])}\s*:")

@@ -19,6 +19,8 @@ from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from turnaround import spec
 from turnaround.errors import ConfigError, near
 
+SHOWN = 200  # characters of a value that does not fit
+
 
 class Misfit(ConfigError):
     """A ConfigError that knows which key is wrong, so that the file it stands in can be named."""
@@ -48,6 +50,7 @@ def fit(key: str, value: Any, kind: Any) -> Any:
         except ValidationError as error:
             wrong.append(error.errors()[0]["msg"])
     shown = value if isinstance(value, str) else json.dumps(value, default=str)
+    shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
     what = wrong[0].removeprefix("Input ").removeprefix("Value error, ")
     raise Misfit(key, f"{key}={shown} does not fit: it {what}", f"{key} is {described(kind)}")
 
@@ -61,9 +64,18 @@ def _readings(value: Any) -> Iterator[Any]:
         yield str(value)
     if isinstance(value, dict):
         yield {
-            str(name): item if isinstance(item, str) else json.dumps(item)
-            for name, item in value.items()
+            name: item if isinstance(item, str) else json.dumps(item)
+            for name, item in _flat(value, "")
         }
+
+
+def _flat(value: dict[Any, Any], begin: str) -> Iterator[tuple[str, Any]]:
+    """Names with dots for what lies deeper: a tag my.key is typed as tags.my.key=v."""
+    for name, item in value.items():
+        if isinstance(item, dict) and item:
+            yield from _flat(item, f"{begin}{name}.")
+        else:
+            yield f"{begin}{name}", item
 
 
 @cache

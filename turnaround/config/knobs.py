@@ -41,7 +41,8 @@ def schema(file: Path, name: str = "Config") -> dict[str, KnobSchema]:
     constants = _constants(tree)
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
     fields = [node for cls in classes[-1:] for node in cls.body if isinstance(node, ast.AnnAssign)]
-    return {ast.unparse(field.target): _knob(field, lines, constants) for field in fields}
+    knobs = filter(_asked, fields)
+    return {ast.unparse(field.target): _knob(field, lines, constants) for field in knobs}
 
 
 def headline(file: Path) -> str:
@@ -104,6 +105,13 @@ def _knob(node: ast.AnnAssign, lines: list[bytes], constants: dict[str, Any]) ->
     )
 
 
+def _asked(node: ast.AnnAssign) -> bool:
+    """It can be given when the class is made."""
+    kind = ast.unparse(_unquoted(node.annotation)).partition("[")[0].rpartition(".")[2]
+    init = _given(node.value).get("init")
+    return kind not in ("ClassVar", "KW_ONLY") and (init is None or ast.unparse(init) != "False")
+
+
 def _unquoted(annotation: ast.expr) -> ast.expr:
     """The type that is written as "a string"."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
@@ -120,13 +128,23 @@ def _comment(node: ast.AnnAssign, lines: list[bytes]) -> str:
 
 def _default(value: ast.expr | None) -> ast.expr | None:
     """The expression of a default, taken out of `field(default=…)` or `default_factory=…`."""
-    if not (isinstance(value, ast.Call) and ast.unparse(value.func).split(".")[-1] == "field"):
+    if not _is_field(value):
         return value
-    given = {word.arg: word.value for word in value.keywords}
+    given = _given(value)
     made = given.get("default_factory")
     if isinstance(made, ast.Lambda):
         return made.body
     return given.get("default", made)
+
+
+def _is_field(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Call) and ast.unparse(value.func).split(".")[-1] == "field"
+
+
+def _given(value: ast.expr | None) -> dict[str | None, ast.expr]:
+    """What is said in `field(…)`."""
+    words = value.keywords if isinstance(value, ast.Call) and _is_field(value) else []
+    return {word.arg: word.value for word in words}
 
 
 def _evaluated(value: ast.expr, constants: dict[str, Any]) -> tuple[bool, Any]:

@@ -14,6 +14,10 @@ import re
 from turnaround.config import places
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_NUMERIC = re.compile(
+    r"[+-]?(([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(e[+-]?[0-9][0-9_]*)?|inf|nan)", re.IGNORECASE
+)
+MOST_DIGITS = 4300  # of a whole number that Python reads
 KEY = re.compile(r"(?!hydra)[a-z_]\w*(\.[a-z_]\w*)?", re.ASCII)
 _SINGLE = re.compile(r"[\w./+-]+", re.ASCII)
 
@@ -21,9 +25,14 @@ _SINGLE = re.compile(r"[\w./+-]+", re.ASCII)
 def number(text: str) -> int | float | None:
     """The number."""
     found = _NUMBER.fullmatch(text)
-    if found is None:
+    if found is None or len(text) > MOST_DIGITS:
         return None
     return float(text) if found[2] or found[3] else int(text)
+
+
+def numeric(text: str) -> bool:
+    """Hydra may take it for a number, and 1.10 for 1.1."""
+    return _NUMERIC.fullmatch(text) is not None
 
 
 def setting(word: str) -> tuple[str, int | float] | None:

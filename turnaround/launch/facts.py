@@ -38,7 +38,8 @@ def gather(config: Config, project: Path, inventory: Inventory) -> Facts:
         environ=environ(dict(os.environ)),
     )
     source = config.init_from and ancestor(config.init_from, Journal(home()))
-    return Facts(place, _absolute(config.data, project), inventory, __version__, source)
+    start = source and parameters(source, Journal(home()))
+    return Facts(place, _absolute(config.data, project), inventory, __version__, source, start)
 
 
 def ancestor(asked: str, journal: Journal) -> str:
@@ -47,10 +48,17 @@ def ancestor(asked: str, journal: Journal) -> str:
         run = journal.find(asked)
     except JournalError as error:
         raise ConfigError(f"init_from={asked}: {error.message}", error.hint) from None
-    if not any((journal.folder(run.id) / "checkpoints").glob("*-????????")):
+    if parameters(run.id, journal) is None:
         hint = f"turnaround show {run.id}" if run.status.over else "wait for its first evaluation"
         raise ConfigError(f"init_from={asked}: run {run.id} has no checkpoint", hint)
     return run.id
+
+
+def parameters(run: str, journal: Journal) -> str | None:
+    """The name of the checkpoint that one would start from: the newest best, else the newest."""
+    folder = journal.folder(run) / "checkpoints"
+    kinds = (sorted(folder.glob(f"{kind}-????????")) for kind in ("best", "step"))
+    return next((found[-1].name for found in kinds if found), None)
 
 
 def environ(shell: dict[str, str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ class Facts:
     inventory: Inventory
     version: str  # of turnaround
     init_from: str | None = None  # id of the run that was meant
+    start: str | None = None  # the name of its checkpoint
 
 
 def make(config: Config, facts: Facts) -> Plan:
@@ -47,6 +48,7 @@ def make(config: Config, facts: Facts) -> Plan:
         seed=config.seed,
         precision=config.precision,
         init_from=facts.init_from,
+        start=facts.start,
         name=config.name,
         tags=config.tags,
         version=facts.version,
@@ -58,7 +60,8 @@ def science(plan: Plan) -> dict[str, Any]:
     """What makes a run that run and no other; the signature is the hash of this.
 
     An exact layout and update, name, tags, cluster, tracking and checkpoints do not count; an
-    inexact update does. Under a budget of time the devices decide how far it gets, so they do.
+    inexact update does, and the layout where each rank rounds its own gradients. Under a budget of
+    time whatever decides how far it gets does.
     """
     counts = {
         "recipe": asdict(plan.recipe),
@@ -78,17 +81,24 @@ def science(plan: Plan) -> dict[str, Any]:
     if plan.data.grow > 1:  # when it grows follows from what is measured, and so from the layout
         counts["grow"] = [plan.data.grow, plan.tracking.noise, plan.update.accumulate]
         counts["layout"] = asdict(plan.layout)
-    if plan.init_from is not None:
-        counts["init_from"] = plan.init_from
-    if plan.until is not None:
-        counts["until"] = plan.until
-    if plan.fork is not None:
-        counts["fork"] = plan.fork
+    begins = {"init_from": plan.init_from, "start": plan.init_from and plan.start}
+    some = {**begins, "until": plan.until, "fork": plan.fork}
+    counts |= {name: value for name, value in some.items() if value is not None}
     if not plan.update.exact:
         counts["update"] = asdict(plan.update)
+    if plan.update.compress != "none":
+        counts["layout"] = asdict(plan.layout)
     if plan.budget.time is not None:
-        counts |= {"layout": asdict(plan.layout), "device": plan.cluster.device}
+        counts |= {"layout": asdict(plan.layout), "device": plan.cluster.device, **_pace(plan)}
     return counts
+
+
+def _pace(plan: Plan) -> dict[str, Any]:
+    """What else makes steps slower or faster, where it differs from the least there is."""
+    threads, update = plan.cluster.threads, plan.update
+    pace = {"threads": threads, "accumulate": update.accumulate, "straggle": update.straggle}
+    least = {"threads": 1, "accumulate": 1, "straggle": 0.0}
+    return {name: value for name, value in pace.items() if value != least[name]}
 
 
 def _tracking(asked: Tracking, project: str) -> Tracking:

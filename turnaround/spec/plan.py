@@ -54,6 +54,7 @@ class Plan:
     seed: Seed = 0
     precision: Literal["fp32", "bf16", "fp64"] = "fp32"
     init_from: str | None = None  # id of the run whose parameters this one starts from
+    start: str | None = None  # the checkpoint that those were in when this was planned
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     until: Count | None = None  # a step to pause at; set by sweeps, which resume what is worth it

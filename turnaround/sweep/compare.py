@@ -114,7 +114,7 @@ def _flat(plan: Plan) -> Iterator[tuple[str, str]]:
             yield f"{group}.{key}", value if isinstance(value, str) else canonical(value)
     yield "seed", str(plan.seed)
     yield "precision", plan.precision
-    yield "init_from", str(plan.init_from)
+    yield "init_from", " ".join(filter(None, (plan.init_from, plan.start))) or "None"
     place = plan.place
     yield "code", place.code[:8]
     yield "commit", f"{(place.git_sha or 'none')[:12]}{' with changes' * place.dirty}"

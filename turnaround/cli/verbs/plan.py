@@ -133,7 +133,7 @@ def lines(plan: Plan) -> list[tuple[str, str]]:
         ("recipe", _settings({"name": plan.recipe.name, **plan.recipe.knobs})),
         *((group, _settings(_asked(group, fields[group]))) for group in groups),
         ("seed", f"{plan.seed} precision={plan.precision}"),
-        ("init_from", plan.init_from or ""),
+        ("init_from", " ".join(filter(None, (plan.init_from, plan.start)))),
         ("cluster", _settings(fields["cluster"])),
         ("tracking", _settings({**fields["tracking"], "experiment": plan.experiment})),
         ("name", plan.name or ""),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from turnaround.advice.facts import Facts
 from turnaround.cli.views import table
 from turnaround.cli.views.again import command, line, titled
 from turnaround.cli.views.tail import latest
+from turnaround.errors import JournalError
 from turnaround.journal import Journal, Run
+from turnaround.spec import Optim
 
 LINES = 12  # of the log
 TRACE = 6  # lines of the traceback's end
@@ -40,8 +44,8 @@ def explain(journal: Journal, run: Run, facts: Facts) -> Failure:
     trace = (said.get("traceback") or "").rstrip()
     words = facts.words or [f"recipe={run.recipe}"]
     after, typed = _next(journal, run, words, said)
-    if place := _FILE.findall(trace):
-        after = "mend {}, line {}".format(*place[-1])
+    if place := _place(journal, run, trace):
+        after = "mend {}, line {}".format(*place)
     return Failure(
         said.get("message") or run.reason or "it ended without a word",
         said.get("hint", ""),
@@ -85,6 +89,24 @@ def _log(journal: Journal, run: Run) -> tuple[str, ...]:
     return tuple(log.read_text(errors="replace").splitlines()[-LINES:])
 
 
+def _place(journal: Journal, run: Run, trace: str) -> tuple[str, str] | None:
+    """The file and line to mend: the last of the project's own, which may have called a library."""
+    found = _FILE.findall(trace)
+    with suppress(JournalError):
+        place = journal.plan(run.id).place
+        tree = journal.root / "snapshots" / str(place.snapshot) / "tree"
+        roots = (tree, Path(place.project))
+        mine = [one for one in found if any(_lies(root, one[0]) for root in roots)]
+        found = mine or found
+    return found[-1] if found else None
+
+
+def _lies(root: Path, file: str) -> bool:
+    """It is a file of that folder, but of no environment in it; a traceback names it from there."""
+    path = root / file
+    return path.is_file() and path.is_relative_to(root) and "site-packages" not in path.parts
+
+
 def _next(journal: Journal, run: Run, words: list[str], said: dict[str, Any]) -> tuple[str, str]:
     """What to do, and what to type then; by the exit code."""
     match run.exit_code:
@@ -98,7 +120,12 @@ def _next(journal: Journal, run: Run, words: list[str], said: dict[str, Any]) ->
                 return "change what the message names", ""
             return "", line(words, [changes[0]])
         case 4:
-            rate = journal.plan(run.id).optim.lr / GENTLER
-            return "", line(words, [f"optim.lr={rate:.3g}", "optim.clip=1"])
+            return "", line(words, _gentler(journal.plan(run.id).optim))
         case _:  # the machine gave up: the checkpoints are good
             return "", f"turnaround resume {run.id}"
+
+
+def _gentler(optim: Optim) -> list[str]:
+    """A smaller learning rate, and gradients no longer than 1; L-BFGS takes them as they are."""
+    rate = [f"optim.lr={optim.lr / GENTLER:.3g}"]
+    return rate if optim.name == "lbfgs" else [*rate, f"optim.clip={min(1, optim.clip or 1):g}"]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from turnaround.cli.words.arguments import Sought
-from turnaround.errors import ConfigError, LaunchError, PlanError
+from turnaround.errors import ConfigError, JournalError, LaunchError, PlanError
 from turnaround.forecast import front, past, throughput
 from turnaround.forecast.guess import Interval
 from turnaround.forecast.speed import Size, Speeds, covers, refined
@@ -61,6 +61,8 @@ class Verdict:
         """What to say differently, to get there."""
         lone = point.devices == 1 and any(word.startswith("layout") for word in self.wish.words)
         words = point.words("ddp", "replicate").split() + ["layout=single"] * lone
+        micro = self.plan.update.accumulate > 1 and point.accumulate == 1
+        words += ["update.accumulate=1"] * micro
         if self.wish.target is None:
             return words
         score, target = parse(self.wish.target)
@@ -117,7 +119,10 @@ def _told(plan: Plan, journal: Journal) -> Iterator[past.Told]:
     for run in found:
         if run.status is Status.QUEUED:
             continue
-        other = journal.plan(run.id)
+        try:
+            other = journal.plan(run.id)
+        except JournalError:  # of a run that lost it: others may tell
+            continue
         if _question(other) == _question(plan) and not any(_unlike(other)):
             yield past.read(other, journal.events(run.id))
 

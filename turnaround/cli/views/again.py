@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from turnaround.cli.views import table
 from turnaround.cli.views.table import INDENT, WIDEST, wrapped
 
+ANY = ("layout.compile", "layout.activation_checkpointing")  # are for every layout
+
 
 def line(words: Sequence[str], changes: Sequence[str] = ()) -> str:
     """What to type."""
@@ -34,7 +36,8 @@ def changed(words: Sequence[str], changes: Sequence[str]) -> list[str]:
 
 
 def _replaced(word: str, keys: set[str], options: tuple[str, ...]) -> bool:
-    return word.partition("=")[0] in keys or word.startswith(options)
+    key = word.partition("=")[0]
+    return key in keys or (key.startswith(options) and key not in ANY)
 
 
 def titled(title: str, text: str) -> str:

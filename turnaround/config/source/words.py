@@ -17,6 +17,7 @@ from turnaround.errors import ConfigError, near
 
 KEY = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 _SWEEP = re.compile(r"(choice|range|interval|tag|shuffle|sort|glob)\(")
+_UNREAD = (HydraException, OmegaConfBaseException, ValueError)  # of a number of 5,000 digits
 
 
 def ready(word: str, project: Path) -> str:
@@ -53,7 +54,7 @@ def _one_value(key: str, value: str) -> str:
     """The value, in quotes where Hydra's grammar cannot read it: `(3`, `résumé.txt`, `it's`."""
     try:
         several = OverridesParser.create().parse_override(f"{key}={value}").is_sweep_override()
-    except (HydraException, OmegaConfBaseException):
+    except _UNREAD:
         return f"'{re.sub(_QUOTED, _escaped, value)}'"
     if several:
         raise ConfigError(
@@ -67,7 +68,7 @@ def parsed(key: str, value: str) -> Override | None:
     """As Hydra's grammar reads it; none where it is a text that the grammar does not know."""
     try:
         return OverridesParser.create().parse_override(f"{key}={value}")
-    except (HydraException, OmegaConfBaseException) as error:
+    except _UNREAD as error:
         if _SWEEP.match(value):
             hint = "choice(64,128), range(1,9), interval(0.1,1), tag(log,interval(1e-4,1e-1))"
             raise ConfigError(
