@@ -9,7 +9,7 @@ from typing import Any
 
 from turnaround.advice.facts import Facts
 from turnaround.cli.views import table
-from turnaround.cli.views.again import command, line, titled
+from turnaround.cli.views.again import command, line, onward, titled
 from turnaround.cli.views.tail import latest
 from turnaround.journal import Journal, Run
 
@@ -101,4 +101,4 @@ def _next(journal: Journal, run: Run, words: list[str], said: dict[str, Any]) ->
             rate = journal.plan(run.id).optim.lr / GENTLER
             return "", line(words, [f"optim.lr={rate:.3g}", "optim.clip=1"])
         case _:  # the machine gave up: the checkpoints are good
-            return "", f"turnaround resume {run.id}"
+            return "", onward(journal, run)
