@@ -1,3 +1,5 @@
+import errno
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +56,17 @@ def test_debug_shows_the_whole_traceback_too(capsys: pytest.CaptureFixture[str])
     told = capsys.readouterr().err
     assert told.startswith("Traceback (most recent call last):")
     assert told.endswith("PlanError: no\n  → yes\n")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_disk_that_takes_no_more_is_no_mistake_of_ours(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in (None, "/data/journal.db"):
+        error = OSError(number, os.strerror(number), file)
+        assert door.leave(raising(error), debug=False) == LaunchError.exit_code
+        told = capsys.readouterr().err
+        assert told.startswith(f"LaunchError: {file or 'the output'}: {os.strerror(number)}\n  → ")
 
 
 def test_a_mistake_of_ours_is_one_line_and_a_file(

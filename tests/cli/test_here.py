@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -91,3 +92,13 @@ def test_nobody_can_be_left_to_carry_it_out(ask, tmp_path, monkeypatch, journal)
     )
     assert journal.runs() == []
     assert not (journal.root / "snapshots").exists()
+
+
+def test_a_run_goes_on_where_its_lines_find_no_room(ask, tmp_path, monkeypatch, journal) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.chdir(make_project(tmp_path / "project"))
+    monkeypatch.setattr("turnaround.cli.views.lines.Lines.say", full)
+    said = ask("run", *WORDS, "cluster=inline", "--json")
+    assert (said.code, json.loads(said.out)["status"]) == (0, "SUCCEEDED")

@@ -48,3 +48,11 @@ def test_nothing_is_written_over(
     assert "README.md would be written over" in said.err
     assert [file.name for file in tmp_path.iterdir() if file.name != "home"] == ["README.md"]
     assert Path("README.md").read_text() == "mine"
+
+
+def test_what_to_type_can_be_pasted(
+    ask: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = ask("init", "my proj")
+    assert said.out.endswith("\ncd 'my proj' && turnaround run recipe=spirals\n")

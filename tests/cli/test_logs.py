@@ -1,7 +1,8 @@
 import threading
 import time
+from dataclasses import replace
 
-from turnaround.spec import Status
+from turnaround.spec import Cluster, Status
 
 RUN = "seq2seq-aaaaa"
 
@@ -37,3 +38,13 @@ def test_following_ends_with_the_run(ask, submit, journal) -> None:
     worker.start()
     assert ask("logs", RUN, "-f").out == "one\ntwo\n"
     worker.join()
+
+
+def test_following_ends_with_the_process_of_an_inline_run(ask, submit, journal, plan) -> None:
+    inline = replace(plan, cluster=Cluster("inline"))
+    for run in (RUN, "seq2seq-bbbbb"):
+        submit(run, Status.RUNNING, inline, owner="1:0.0")
+    (journal.folder(RUN) / "log.txt").write_text("one\n")
+    assert ask("logs", RUN, "-f").out == "one\n"
+    assert ask("logs", "seq2seq-bbbbb", "-f").out == ""
+    assert journal.run(RUN).status is Status.STOPPED

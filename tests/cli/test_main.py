@@ -3,6 +3,7 @@ import keyword
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,19 @@ def test_a_wrong_option_says_where_help_is(ask) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "recipe=seq2seq", "--name"), "'--name' requires an argument."),
+        (("run", "--detach=3"), "'--detach' does not take a value."),
+    ],
+)
+def test_an_option_without_its_argument_names_the_verb(ask, words, said: str) -> None:
+    told = ask(*words)
+    assert told.code == 2
+    assert told.err == f"UsageError: turnaround run: Option {said}\n  → turnaround run --help\n"
+
+
 def test_a_missing_word_says_which(ask) -> None:
     said = ask("show")
     assert said.code == 2
@@ -104,6 +118,26 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     words = f"{sys.executable} -m turnaround --help | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=True)
     assert (done.stdout.strip() in ("0", "141"), done.stderr) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("ls >&-", 0, ""),
+        ("ls 2>&- | grep -o ^seq2seq", 0, "seq2seq\n"),
+        ("ls <&- >&- 2>&-", 0, ""),
+        ("rm seq2seq-aaaaa <&- 2>&1 | grep -o 'and nobody .*'", 2, "and nobody is there to ask\n"),
+        ("ls 2>&1 > /dev/full | head -1", 3, "LaunchError: the output: No space left on device\n"),
+        ("rn 2> /dev/full", 2, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_no_mistake_of_ours(
+    words: str, code: int, said: str, trained: Callable[..., object]
+) -> None:
+    trained("seq2seq-aaaaa")
+    line = f"{sys.executable} -m turnaround {words}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, said, "")
 
 
 def test_a_terminal_without_unicode_gets_question_marks() -> None:

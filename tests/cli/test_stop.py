@@ -31,3 +31,14 @@ def test_a_run_that_does_not_stop_is_a_matter_for_the_machine(ask, submit, monke
         f"LaunchError: {RUN} was asked to stop and is still RUNNING after 0 s\n"
         f"  → turnaround logs {RUN} says what it does; turnaround down ends it\n"
     )
+
+
+def test_a_sweep_goes_on_by_a_verb_of_its_own(ask, submit, journal, monkeypatch) -> None:
+    submit("sweep-aaaaa", Status.RUNNING)
+    (journal.folder("sweep-aaaaa") / "sweep.json").write_text("{}")
+    monkeypatch.setattr(
+        "turnaround.cli.running.steer.SweepSteer.stop",
+        lambda _, run, reason: journal.mark(run.id, Status.STOPPED, reason),
+    )
+    said = ask("stop", "sweep-aaaaa")
+    assert said.out == ("sweep-aaaaa STOPPED: turnaround sweep --resume sweep-aaaaa continues it\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -97,6 +98,24 @@ def test_going_on_with_code_that_changed_names_the_file_and_asks_whose(
     assert "recipes/steady.py changed since the sweep began" in told.err
     assert "--code old" in told.err
     assert "has finished" in ask("sweep", "--resume", night.sweep, "--code", "old").out
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "said"),
+    [("\n", 0, "has finished"), ("mine\n", 2, "mine is neither old nor new"), ("", 130, "[old]: ")],
+)
+def test_whose_code_is_asked_for_beside_the_json(
+    ask, night: Night, monkeypatch: pytest.MonkeyPatch, typed, code, said
+) -> None:
+    recipe = Path("recipes/steady.py")
+    recipe.write_text(recipe.read_text() + "\n# changed\n")
+    person = io.StringIO(typed)
+    monkeypatch.setattr(person, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", person)
+    told = ask("sweep", "--resume", night.sweep, "--json")
+    assert (told.code, said in told.err) == (code, True)
+    assert "Go on with the [old] code or the [new]?" in told.err
+    assert (told.out[:1] == "{") == (code == 0)
 
 
 def test_a_sweep_that_has_finished_says_what_could_be_added(ask, night: Night) -> None:

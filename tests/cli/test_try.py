@@ -94,3 +94,16 @@ def test_a_project_that_is_gone_is_named(ask, trained) -> None:
     assert ask("try", RUN, "-t", "a").err == (
         f"LaunchError: {RUN} belongs to /project, which is gone\n  → restore it\n"
     )
+
+
+def test_a_line_in_another_encoding_does_not_end_the_others(
+    ask, trained, here, monkeypatch, tmp_path
+) -> None:
+    trained(RUN, here)
+    with_a_model(monkeypatch, tmp_path)
+    typed = io.TextIOWrapper(io.BytesIO(b"un\nd\xe9ux\ntrois\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", typed)
+    said = ask("try", RUN)
+    assert (said.code, said.err) == (0, "")
+    lines = ("nu", "xu\ufffdd", "siort")
+    assert said.out == "".join(f"{RUN} seq2seq: {line}\n" for line in lines)

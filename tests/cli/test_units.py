@@ -65,6 +65,8 @@ def test_the_home_folder_is_written_as_a_tilde(monkeypatch: pytest.MonkeyPatch) 
         (0.84, 1.2, "0.8–1.2s"),
         (8, 12, "8.0–12s"),
         (55, 80, "55s–1m20s"),
+        (28, 59.7, "28s–1m00s"),
+        (59.6, 59.9, "1m00s"),
         (3600, 3601, "1h00m"),
     ],
 )

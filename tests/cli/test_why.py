@@ -18,7 +18,7 @@ from turnaround.cli.views import again
 from turnaround.journal import Journal, Run
 from turnaround.launch import inline
 from turnaround.launch.pool import Pool
-from turnaround.pool.places import Record
+from turnaround.pool.places import Record, owner
 from turnaround.spec import Cluster, Event, Layout, Optim, Plan, Status
 
 SLOW = (Path(__file__).parents[2] / "scripts" / "bench" / "recipes" / "slow.py").read_text()
@@ -186,6 +186,14 @@ def test_without_a_pool_one_is_to_be_started(ask, submit, plan) -> None:
     assert held(ask, "seq2seq-aaaaa")["command"] == "turnaround up"
 
 
+def test_a_sweep_with_a_time_of_its_own_waits_for_that(ask, submit, plan) -> None:
+    inline = replace(plan, cluster=Cluster("inline"))
+    submit("sweep-aaaaa", plan=inline, owner=owner(), reason="it begins on Fri 22:00")
+    assert held(ask, "sweep-aaaaa")["reason"] == "it begins on Fri 22:00"
+    submit("seq2seq-aaaaa", plan=inline, owner=owner())
+    assert held(ask, "seq2seq-aaaaa")["reason"] == "its own process is about to begin"
+
+
 # ── failed ──
 
 
@@ -302,6 +310,17 @@ def test_what_was_asked_wrongly_is_not_asked_again_as_it_was(
     told = json.loads(ask("why", "seq2seq-aaaaa", "--json").out)["failure"]
     assert (told["after"], told["command"]) == expected
     assert ("next " in ask("why", "seq2seq-aaaaa").out) is bool(expected[1])
+
+
+@pytest.mark.parametrize(("status", "code"), [(Status.STOPPED, 75), (Status.FAILED, 3)])
+def test_a_sweep_goes_on_by_a_verb_of_its_own(
+    ask, submit, journal, status: Status, code: int
+) -> None:
+    submit("sweep-aaaaa", Status.RUNNING)
+    (journal.folder("sweep-aaaaa") / "sweep.json").write_text("{}")
+    journal.mark("sweep-aaaaa", status, attempt=1, exit_code=code)
+    told = ask("why", "sweep-aaaaa").out
+    assert "next        turnaround sweep --resume sweep-aaaaa\n" in told
 
 
 # ── what to type ──

@@ -392,10 +392,10 @@ def test_a_probe_does_not_tell_what_steps_of_another_size_take(
 
 def test_times_of_the_day_and_spans() -> None:
     now = datetime(2026, 1, 1, 22, 0)
-    assert verdict.seconds("07:00", now) == 9 * 3600
+    assert verdict.seconds("7:00", now) == verdict.seconds("07:00", now) == 9 * 3600
     assert verdict.seconds("22:30", now) == 1800
     assert verdict.seconds("2h", now) == 7200
-    for wrong in ("7", "25h3", "soon"):
+    for wrong in ("7", "25h3", "soon", "25:00", "24:00", "07:60"):
         with pytest.raises(ConfigError):
             verdict.seconds(wrong, now)
     for wrong in ("bleu", "=3", "bleu=", "bleu=nan"):

@@ -168,6 +168,31 @@ def test_a_stopped_run_goes_on_where_it_stopped(journal: Journal) -> None:
     assert (row.status, row.attempt, row.reason) == (Status.SUCCEEDED, 2, "")
 
 
+@pytest.mark.parametrize(
+    "then",
+    [
+        "time.sleep(60)",
+        "try: time.sleep(60)\nexcept KeyboardInterrupt: pass",
+        "try: time.sleep(60)\nexcept KeyboardInterrupt: raise RecursionError from None",
+    ],
+)
+def test_ctrl_c_while_torch_is_imported_stops_the_run(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"slow_{len(then)}"
+    lines = ["import os, signal, time", "os.kill(os.getpid(), signal.SIGINT)", then]
+    (tmp_path / f"{name}.py").write_text("\n".join([*lines, "def work(*_): return 0"]))
+    heard: list[Event] = []
+    assert inline.run(replace(plan(), entry=f"{name}:work"), journal, heard.append) == 130
+    (row,) = journal.runs()
+    told = (row.status, row.exit_code, row.reason)
+    assert told == (Status.STOPPED, 130, "stopped with Ctrl-C")
+    assert heard[-1].data["status"] == Status.STOPPED
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert inline.resume(row.id, journal, lambda event: None) == 130
+
+
 def test_nobody_resumes_a_run_that_somebody_carries_out(journal: Journal) -> None:
     refused: list[str] = []
 

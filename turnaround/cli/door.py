@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -13,15 +15,17 @@ from pathlib import Path
 import typer
 
 from turnaround import errors
-from turnaround.errors import TurnaroundError
+from turnaround.errors import LaunchError, TurnaroundError
 
 INTERRUPTED = 130  # as shells say it: 128 + SIGINT
 NO_READER = 141  # 128 + SIGPIPE: `turnaround ls | head -1`
 BUG = 70  # EX_SOFTWARE: not the user's fault
+UNWRITTEN = (errno.ENOSPC, errno.EIO)  # a full disk, a broken one, a terminal that is gone
 
 
 def leave(act: Callable[[], int | None], debug: bool) -> int:
     """Act, and answer the exit code; whatever went wrong has been said on standard error."""
+    _open()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a TextIOWrapper at the door
     try:
@@ -38,6 +42,24 @@ def leave(act: Callable[[], int | None], debug: bool) -> int:
         if debug:
             traceback.print_exc()
         return _explain(error, debug)
+    finally:
+        _drop()
+
+
+def _open() -> None:
+    """Streams that were closed (`>&-`) are there and hold nothing, lest another file be one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # while we live
+
+
+def _drop() -> None:
+    """What a full disk does not take is not tried again at exit, which would change the code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _explain(error: Exception, debug: bool) -> int:
@@ -47,6 +69,9 @@ def _explain(error: Exception, debug: bool) -> int:
     if isinstance(error, typer.TyperException):
         say(_usage(error))
         return 2
+    if isinstance(error, OSError) and error.errno in UNWRITTEN:
+        say(_unwritten(error))
+        return LaunchError.exit_code
     if not debug:
         say(_bug(error))
     return BUG
@@ -63,13 +88,21 @@ def say(text: str) -> None:
     name, colon, rest = text.partition(":")
     if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
         name = typer.style(name, fg="red", bold=True)
-    print(name + colon + rest, file=sys.stderr)
+    with contextlib.suppress(OSError):  # the exit code says it too
+        print(name + colon + rest, file=sys.stderr)
 
 
 def _usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "turnaround"
     return f"UsageError: {path}: {error.format_message()}\n  → {path} --help"
+
+
+def _unwritten(error: OSError) -> str:
+    """A matter of the machine."""
+    what = error.filename or "the output"
+    hint = "see to that disk, or to where the output goes; turnaround gc frees what no run needs"
+    return f"LaunchError: {what}: {error.strerror}\n  → {hint}"
 
 
 def _bug(error: Exception) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from turnaround import __version__
 from turnaround.cli import door
@@ -81,6 +81,19 @@ class Verbs(TyperGroup):
         for title, verbs in GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl([(f"{verb:<8}", line) for verb, line in verbs.items()])
+
+
+class Verb(TyperCommand):
+    """A command that is named in what is said of its words."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's own Context
+        """The words, taken apart; typer does not say which verb's option lacks its argument."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            if getattr(error, "ctx", None) is None:
+                error.ctx = ctx  # type: ignore[attr-defined]  # of usage errors
+            raise
 
 
 app = typer.Typer(
@@ -162,5 +175,5 @@ def _command(verb: str) -> Any:
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    single.command(verb)(function)
+    single.command(verb, cls=Verb)(function)
     return typer.main.get_command(single)

@@ -14,12 +14,14 @@ import dataclasses
 import json
 import os
 import pkgutil
+import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from turnaround.errors import JournalError
@@ -30,7 +32,8 @@ from turnaround.tracking import start
 
 LEAVE = 15.0  # seconds for the other ranks to follow rank 0 out
 LOST = 3  # exit code of a rank whose peer was lost
-STOPPED = (75, 130, 143)  # exit codes of a rank that was asked to stop
+INTERRUPTED = 130  # as shells say it: 128 + SIGINT
+STOPPED = (75, INTERRUPTED, 143)  # exit codes of a rank that was asked to stop
 BACKLOG = 10_000  # events kept while the disk takes none
 
 Watch = Callable[[Event], None]
@@ -65,23 +68,58 @@ def resume(run: str, journal: Journal, watch: Watch, spans: dict[str, Any] | Non
 
 
 def _carry_out(run: str, attempt: int, journal: Journal, watch: Watch) -> int:
-    """One attempt at a run: rank 0 here, the others beside it."""
+    """One attempt at a run, which is over in the journal when this returns."""
     plan = journal.plan(run)
     if plan.tracking.name == "mlflow" and plan.tracking.uri:
         start.ensure(journal.root, plan.tracking.uri, plan.place.interpreter)
     scribe = Scribe(journal, run, attempt, watch)
-    scribe.mark(Status.RUNNING)
+    try:
+        scribe.mark(Status.RUNNING)
+        code = _verdict(_codes(plan, journal, run, attempt, scribe)[: plan.vital])
+    except KeyboardInterrupt:  # rank 0 does not take the signals yet, or no longer
+        scribe.mark(Status.STOPPED, INTERRUPTED, "stopped with Ctrl-C")
+        return INTERRUPTED
+    ended = Status.FAILED if code else Status.SUCCEEDED
+    scribe.mark(Status.STOPPED if code in STOPPED else ended, code)
+    return code
+
+
+def _codes(plan: Plan, journal: Journal, run: str, attempt: int, scribe: Scribe) -> list[int]:
+    """Exit codes of all ranks: rank 0 here, the others beside it."""
     began = time.time()  # what follows imports torch: no fork here, but the same row
-    work = pkgutil.resolve_name(plan.entry)  # by its name: launchers do without torch
+    with _interruptible():
+        work = pkgutil.resolve_name(plan.entry)  # by its name: launchers do without torch
     with _meeting(plan.devices) as (listener, store):
         first, *others = _assignments(plan, journal, run, attempt, store)
         first = dataclasses.replace(first, forked=began)
         helpers = [Helper(plan, assignment, scribe) for assignment in others]
-        codes = [work(plan, first, scribe.take, listener), *(h.leave() for h in helpers)]
-    code = _verdict(codes[: plan.vital])
-    ended = Status.FAILED if code else Status.SUCCEEDED
-    scribe.mark(Status.STOPPED if code in STOPPED else ended, code)
-    return code
+        return [work(plan, first, scribe.take, listener), *(h.leave() for h in helpers)]
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C is a KeyboardInterrupt: a module that is being imported may lose that, or make another
+    error of it, as numpy does."""
+    came: list[int] = []
+
+    def take(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not ours or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, take)
+    try:
+        yield
+    except Exception:
+        if not came:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _verdict(codes: list[int]) -> int:
@@ -190,9 +228,9 @@ class Scribe:
                 self._backlog = [*self._file.keep(self._backlog)]
             self._watch(event)
 
-    def mark(self, status: Status, code: int | None = None) -> None:
-        """Move the run to `status`."""
-        reason = self._said.get(code or 0, "")
+    def mark(self, status: Status, code: int | None = None, reason: str = "") -> None:
+        """Move the run to `status`, for what was said with that exit code."""
+        reason = self._said.get(code or 0, reason)
         fields = {"attempt": self._attempt, "exit_code": code, "summary": self._summary}
         self._journal.mark(self._run, status, reason, **fields)
         told = {"status": status, "reason": reason}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from turnaround.cli.views.closing import closing
 from turnaround.cli.views.lines import Lines
 from turnaround.cli.views.outlook import forecast
 from turnaround.cli.views.progress import Progress
-from turnaround.cli.views.record import record
+from turnaround.cli.views.record import record, strict_json
 from turnaround.cli.views.tail import Tail, latest, tail
 from turnaround.journal import Journal, Run
 from turnaround.spec import Status
@@ -49,7 +48,7 @@ def attach(journal: Journal, run: Run, manner: Manner) -> int:
         conclude(journal, follower.run, progress, as_json)
         return follower.exit_code
     if as_json:
-        print(json.dumps(record(journal, follower.run, progress)))
+        print(strict_json(record(journal, follower.run, progress)))
     return left
 
 
@@ -57,7 +56,7 @@ def conclude(journal: Journal, run: Run, progress: Progress | None, as_json: boo
     """The closing words, or one line of JSON, about a run that is over."""
     progress = progress or latest(journal, run)
     if as_json:
-        print(json.dumps(record(journal, run, progress)))
+        print(strict_json(record(journal, run, progress)))
         return
     out = sys.stderr if run.status is Status.FAILED else sys.stdout
     print(f"\n{last_words(journal, run, progress)}", file=out)

@@ -31,7 +31,7 @@ def carry_out(
     view = Lines(run, progress, sys.stderr if as_json else sys.stdout)
 
     def watch(event: Event) -> None:
-        with contextlib.suppress(BrokenPipeError):  # nobody reads; the run goes on
+        with contextlib.suppress(OSError):  # nobody reads, or a disk is full; the run goes on
             view.take(event)
 
     with _signals_noted() as came:

@@ -172,10 +172,14 @@ def _choice(differs: list[str]) -> str:
     if not sys.stdin.isatty():
         hint = "--code old goes on with the code as it was, --code new takes it as it is now"
         raise ConfigError(what, hint)
-    answer = typer.prompt(f"{what}. Go on with the [old] code or the [new]?", default="old")
-    if answer not in ("old", "new"):
-        raise ConfigError(f"{answer} is neither old nor new", "--code old or --code new")
-    return str(answer)
+    question = f"{what}. Go on with the [old] code or the [new]? [old]: "
+    print(question, end="", file=sys.stderr, flush=True)  # standard output may be JSON's
+    answer = sys.stdin.readline()
+    if not answer:
+        raise typer.Abort
+    if (choice := answer.strip() or "old") not in ("old", "new"):
+        raise ConfigError(f"{choice} is neither old nor new", "--code old or --code new")
+    return choice
 
 
 def _differing(stem: Stem, journal: Journal) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from turnaround.cli.views import units
+from turnaround.cli.views.record import strict_json
 from turnaround.cli.views.table import table
 from turnaround.cli.words import arguments
 from turnaround.errors import ConfigError
@@ -57,7 +57,7 @@ def compare(
     told = differences(journal, sides)
     scores = _scores(sides)
     if as_json:
-        typer.echo(json.dumps(_record(sides, told, scores), indent=1))
+        typer.echo(strict_json(_record(sides, told, scores), indent=1))
         return
     names = [_title(one) for one in sides]
     typer.echo(_differing(told, names) or "nothing differs in settings, code, data or environment")

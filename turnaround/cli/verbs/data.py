@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pkgutil
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from turnaround.cli.meanwhile import meanwhile
 from turnaround.cli.views import units
+from turnaround.cli.views.record import strict_json
 from turnaround.cli.views.table import plain, table
 from turnaround.cli.words import arguments
 from turnaround.cli.words.planning import planned
@@ -43,7 +43,7 @@ def data(
         survey = pkgutil.resolve_name(SURVEY)
         found = list(survey(plan, file, cache, 2**40 if every else SOME))
     if as_json:
-        typer.echo(json.dumps([asdict(split) for split in found], indent=1))
+        typer.echo(strict_json([asdict(split) for split in found], indent=1))
         return
     # A recipe's length is what its batches are sorted by, which need not be a number of tokens.
     columns = ("split", "examples", "sorted by", "ready in", "an example")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +39,7 @@ def init(
         raise ConfigError(f"{error.filename}: {error.strerror}", "name another folder") from None
     for target in sorted(files.values()):
         typer.echo(target)
-    move = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    move = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     typer.echo(f"\n{move}turnaround run recipe=spirals")
 
 

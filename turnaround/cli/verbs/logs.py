@@ -9,6 +9,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from turnaround.cli.running.steer import settle
 from turnaround.cli.words import arguments
 from turnaround.journal import Journal, home
 
@@ -36,17 +37,22 @@ def logs(
     if not path.exists() and not follow:
         typer.echo(f"{found.id} has printed nothing yet ({found.status}): {path}", err=True)
         return
-    while not path.exists() and not journal.run(found.id).status.over:
+    while not path.exists() and not _over(journal, found.id):
         time.sleep(BEAT)
     if path.exists():
         with path.open("rb") as log:
             _print(log, tail)
             while follow:
-                over = journal.run(found.id).status.over
+                over = _over(journal, found.id)
                 _print(log, None)
                 if over:
                     return
                 time.sleep(BEAT)
+
+
+def _over(journal: Journal, run: str) -> bool:
+    """Nobody carries it out any more; one whose process was killed has not said so itself."""
+    return settle(journal, journal.run(run)).status.over
 
 
 def _print(log: BinaryIO, tail: int | None) -> None:

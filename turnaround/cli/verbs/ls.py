@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from turnaround.cli.views import units
 from turnaround.cli.views.outlook import REACH, ahead, waits
 from turnaround.cli.views.progress import Progress
 from turnaround.cli.views.queue import listed as waiting
-from turnaround.cli.views.record import record
+from turnaround.cli.views.record import record, strict_json
 from turnaround.cli.views.table import table
 from turnaround.cli.views.tail import latest
 from turnaround.cli.words import arguments
@@ -91,7 +90,7 @@ def ls(
     known = list(zip(runs, _progresses(journal, runs), strict=True))
     if as_json:
         typer.echo(
-            json.dumps([record(journal, run, progress) for run, progress in known], indent=1)
+            strict_json([record(journal, run, progress) for run, progress in known], indent=1)
         )
     elif known:
         now = time.time()

@@ -9,6 +9,7 @@ import typer
 
 from turnaround.cli.meanwhile import meanwhile
 from turnaround.cli.views import table, units
+from turnaround.cli.views.record import strict_json
 from turnaround.cli.words import arguments
 from turnaround.cli.words.planning import inventory, planned
 from turnaround.journal import Journal, home
@@ -52,7 +53,7 @@ def plan(
         lambda choice: chosen.extend(choice.lines()),
     )
     if as_json:
-        typer.echo(json.dumps(to_dict(made), indent=1))
+        typer.echo(strict_json(to_dict(made), indent=1))
         return
     width = min(table.terminal_width() or table.WIDEST, table.WIDEST)
     for title, text in lines(made):

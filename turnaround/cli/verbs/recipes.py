@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from turnaround import config
+from turnaround.cli.views.record import strict_json
 from turnaround.cli.views.table import WIDEST, plain, table, terminal_width
 from turnaround.cli.words import arguments, completion
 from turnaround.config import Config, KnobSchema
@@ -43,7 +44,7 @@ def recipes(
     files = config.recipes(project)
     if name is None:
         told = [_told(name, file) for name, file in sorted(files.items())]
-        typer.echo(json.dumps(told, indent=1) if as_json else "\n\n".join(map(_block, told)))
+        typer.echo(strict_json(told, indent=1) if as_json else "\n\n".join(map(_block, told)))
     elif name in files:
         typer.echo(_one(name, files[name], project, as_json))
     else:
@@ -85,7 +86,7 @@ def _one(name: str, file: Path, project: Path, as_json: bool) -> str:
     knobs = list(config.schema(file).values())
     if as_json:
         fields = {"name": name, "headline": config.headline(file), "file": str(file)}
-        return json.dumps({**fields, "knobs": [asdict(knob) for knob in knobs]}, indent=1)
+        return strict_json({**fields, "knobs": [asdict(knob) for knob in knobs]}, indent=1)
     rows = [(f"recipe.{knob.name}", _type(knob), _default(knob), knob.help) for knob in knobs]
     parts = [
         f"{name}: {config.headline(file)}\n{file}",

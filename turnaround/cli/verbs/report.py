@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from turnaround.cli.running.steer import settle
 from turnaround.cli.views import findings, units
 from turnaround.cli.views.again import titled
+from turnaround.cli.views.record import strict_json
 from turnaround.cli.words import arguments
 from turnaround.errors import JournalError
 from turnaround.journal import Journal, home
@@ -48,7 +48,7 @@ def report(
     if as_json:
         whole = {**asdict(found), "total": found.total if found.total < 1e18 else None}
         winner = found.winner.number if found.winner else None
-        typer.echo(json.dumps({**whole, "winner": winner, "page": str(page)}, indent=1))
+        typer.echo(strict_json({**whole, "winner": winner, "page": str(page)}, indent=1))
         return
     typer.echo("\n".join(findings.lines(found, len(found.lines) if every else findings.SHOWN)))
     typer.echo(titled("page", units.short(page)))

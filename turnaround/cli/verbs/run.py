@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from turnaround.cli.running.here import carry_out
 from turnaround.cli.running.steer import PoolSteer, settle
 from turnaround.cli.spans import Spans
 from turnaround.cli.views import units
-from turnaround.cli.views.record import record
+from turnaround.cli.views.record import record, strict_json
 from turnaround.cli.views.tail import latest
 from turnaround.cli.words import arguments, completion
 from turnaround.cli.words.planning import check, planned
@@ -140,7 +139,7 @@ def _tell(journal: Journal, known: Run, wish: Wish) -> int:
 def _left(journal: Journal, run: Run, wish: Wish) -> int:
     """The run goes on without us."""
     if wish.as_json:
-        typer.echo(json.dumps(record(journal, run, latest(journal, run))))
+        typer.echo(strict_json(record(journal, run, latest(journal, run))))
     else:
         typer.echo(f"{run.id} {run.status}: turnaround watch {run.id}")
     return 0

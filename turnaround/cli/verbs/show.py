@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,7 +13,7 @@ from turnaround.cli.running.attach import last_words
 from turnaround.cli.running.steer import settle
 from turnaround.cli.verbs.plan import lines
 from turnaround.cli.views import table, units
-from turnaround.cli.views.record import record
+from turnaround.cli.views.record import record, strict_json
 from turnaround.cli.views.tail import latest
 from turnaround.cli.words import arguments
 from turnaround.journal import Journal, Run, home
@@ -40,7 +39,7 @@ def show(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
     account = settled(journal.events(found.id), time.time(), found.devices)
     if as_json:
         more = {**_accounts(account), "plan": to_dict(plan)}
-        typer.echo(json.dumps({**record(journal, found, progress), **more}, indent=1))
+        typer.echo(strict_json({**record(journal, found, progress), **more}, indent=1))
         return
     typer.echo(last_words(journal, found, progress))
     typer.echo()

@@ -7,6 +7,7 @@ import time
 import typer
 
 from turnaround.cli.running.steer import settle, steer
+from turnaround.cli.views.again import onward
 from turnaround.cli.words import arguments
 from turnaround.errors import LaunchError
 from turnaround.journal import Journal, Run, home
@@ -33,9 +34,7 @@ def stop(runs: arguments.SomeRuns) -> None:
         steer(journal, run).stop(run, "stopped with turnaround stop")
     for run in going:
         ended = _await(journal, run)
-        hint = (
-            "" if ended.status is Status.SUCCEEDED else f": turnaround resume {run.id} continues it"
-        )
+        hint = "" if ended.status is Status.SUCCEEDED else f": {onward(journal, run)} continues it"
         typer.echo(f"{run.id} {ended.status}{hint}")
 
 

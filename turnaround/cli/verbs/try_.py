@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
@@ -103,6 +104,8 @@ def _told(kind: str, error: TurnaroundError) -> int:
 
 def _lines() -> Iterator[str]:
     """Standard input without line ends; on a terminal each line is asked for."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a line in another encoding must not end them all
     asks = sys.stdin.isatty()
     while True:
         if asks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +11,7 @@ import typer
 from turnaround.advice.facts import gather
 from turnaround.cli.running.steer import settle
 from turnaround.cli.verdicts import failing, slow, waiting
+from turnaround.cli.views.record import strict_json
 from turnaround.cli.words import arguments
 from turnaround.journal import Journal, Run, home
 from turnaround.ledger import settle as settled
@@ -36,7 +36,7 @@ def why(run: arguments.OneRun, as_json: arguments.AsJson = False) -> None:
     journal = Journal(home())
     found = settle(journal, arguments.found(journal, run))
     told, lines = _told(journal, found)
-    typer.echo(json.dumps(told, indent=1) if as_json else "\n".join(lines))
+    typer.echo(strict_json(told, indent=1) if as_json else "\n".join(lines))
 
 
 def _told(journal: Journal, run: Run) -> Told:
@@ -51,4 +51,4 @@ def _told(journal: Journal, run: Run) -> Told:
         failure = failing.explain(journal, run, facts)
         return {**told, "failure": failing.told(failure)}, failing.lines(run, failure)
     case = slow.case(journal, run, account, facts)
-    return {**told, "advice": slow.told(case)}, slow.lines(run, case)
+    return {**told, "advice": slow.told(case)}, slow.lines(journal, run, case)

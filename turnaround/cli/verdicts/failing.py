@@ -11,7 +11,7 @@ from typing import Any
 
 from turnaround.advice.facts import Facts
 from turnaround.cli.views import table
-from turnaround.cli.views.again import command, line, titled
+from turnaround.cli.views.again import command, line, onward, titled
 from turnaround.cli.views.tail import latest
 from turnaround.errors import JournalError
 from turnaround.journal import Journal, Run
@@ -122,7 +122,7 @@ def _next(journal: Journal, run: Run, words: list[str], said: dict[str, Any]) ->
         case 4:
             return "", line(words, _gentler(journal.plan(run.id).optim))
         case _:  # the machine gave up: the checkpoints are good
-            return "", f"turnaround resume {run.id}"
+            return "", onward(journal, run)
 
 
 def _gentler(optim: Optim) -> list[str]:

@@ -14,7 +14,7 @@ from turnaround.advice.base import TRAINING, Advice, Case
 from turnaround.advice.facts import Facts
 from turnaround.advice.rules import advise
 from turnaround.cli.views import units
-from turnaround.cli.views.again import command, retyped, titled
+from turnaround.cli.views.again import command, onward, retyped, titled
 from turnaround.cli.views.tail import tail
 from turnaround.cost import asked
 from turnaround.journal import Journal, Run
@@ -83,13 +83,13 @@ def _typed(facts: Facts, advice: Advice) -> str:
     return advice.command or retyped(facts.words, advice.words)
 
 
-def lines(run: Run, case: Case) -> Iterator[str]:
+def lines(journal: Journal, run: Run, case: Case) -> Iterator[str]:
     """What to change, the largest gain first."""
     total, known = case.account.total, advise(case)
     upto = "from key press to recorded answer" if run.status.over else "up to now"
     yield f"{run.id} {run.status}: {units.duration(total)} {upto}"
     if run.status is Status.STOPPED:
-        yield command("next", f"turnaround resume {run.id}")
+        yield command("next", onward(journal, run))
     for advice in known[:SHOWN]:
         yield ""
         seconds = case.rows[advice.row]

@@ -280,8 +280,8 @@ def exactly(target: float) -> str:
 
 def seconds(text: str, now: datetime) -> float:
     """From now to `07:00`, the next one there is, or of `2h`, `90m`."""
-    if clock := re.fullmatch(r"(\d{1,2}):(\d\d)", text):
-        at = now.replace(hour=int(clock[1]) % 24, minute=int(clock[2]) % 60, second=0)
+    if clock := re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text):
+        at = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0)
         return (at - now if at > now else at + timedelta(days=1) - now).total_seconds()
     if span := re.fullmatch(r"(\d+(?:\.\d+)?)([dhms])", text):
         return float(span[1]) * {"d": 86400, "h": 3600, "m": 60, "s": 1}[span[2]]

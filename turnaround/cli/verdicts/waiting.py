@@ -82,7 +82,7 @@ class Scene:
 def explain(journal: Journal, run: Run) -> Wait:
     """Why a queued run waits."""
     if run.cluster != "pool":
-        return Wait("its own process is about to begin")
+        return Wait(run.reason or "its own process is about to begin")
     machines = Pool(journal.root).machines()
     if not machines:
         return Wait("no pool is up", command="turnaround up")

@@ -2,6 +2,8 @@
 
 line(["recipe=seq2seq", "layout=ddp", "layout.replicate=2"], ["layout=single"])
 # turnaround run recipe=seq2seq layout=single
+
+onward(journal, run)      # turnaround resume seq2seq-k3x9e
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from collections.abc import Sequence
 
 from turnaround.cli.views import table
 from turnaround.cli.views.table import INDENT, WIDEST, wrapped
+from turnaround.journal import Journal, Run
+from turnaround.sweep import start
 
 ANY = ("layout.compile", "layout.activation_checkpointing")  # are for every layout
 
@@ -18,6 +22,12 @@ ANY = ("layout.compile", "layout.activation_checkpointing")  # are for every lay
 def line(words: Sequence[str], changes: Sequence[str] = ()) -> str:
     """What to type."""
     return shlex.join(["turnaround", "run", *changed(words, changes)])
+
+
+def onward(journal: Journal, run: Run) -> str:
+    """What to type for a run or a sweep that was cut short to go on."""
+    verb = "sweep --resume" if start.is_sweep(journal, run) else "resume"
+    return f"turnaround {verb} {run.id}"
 
 
 def retyped(words: Sequence[str] | None, changes: Sequence[str]) -> str:

@@ -9,12 +9,12 @@ twenty.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from turnaround.cli.views import outlook, units
+from turnaround.cli.views.record import strict_json
 from turnaround.cli.views.table import table
 from turnaround.forecast.guess import Interval
 from turnaround.journal import Journal, Run
@@ -41,7 +41,7 @@ def listed(journal: Journal, limit: int, as_json: bool) -> str:
     now = time.time()
     found, count = places(journal, limit, now)
     if as_json:
-        return json.dumps({"count": count, "queue": [_told(place) for place in found]}, indent=1)
+        return strict_json({"count": count, "queue": [_told(place) for place in found]}, indent=1)
     if not found:
         return "nothing waits: turnaround ls lists all runs"
     said = table(COLUMNS, [_row(place, now) for place in found], SPARE)

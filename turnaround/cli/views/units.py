@@ -21,7 +21,7 @@ def duration(seconds: float) -> str:
 def interval(low: float, high: float) -> str:
     """`28–45s`, `0.8–1.2s`, `55s–1m20s`."""
     ends = duration(low), duration(high)
-    if low < MINUTE and high < MINUTE:
+    if round(low) < MINUTE and round(high) < MINUTE:  # as they are shown
         return f"{ends[0][:-1]}–{ends[1]}"
     return ends[0] if ends[0] == ends[1] else f"{ends[0]}–{ends[1]}"
 
