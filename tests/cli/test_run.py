@@ -157,6 +157,7 @@ def test_a_run_that_is_at_it_is_joined_left_stopped_and_resumed(turnaround, pool
     assert turnaround("resume", "joined", "--detach").stdout == (
         f"{run.id} goes on: turnaround watch {run.id}\n"
     )
+    assert json.loads(turnaround("resume", "joined", "--detach", "--json").stdout)["id"] == run.id
     until(lambda: pool.journal.run(run.id).status is Status.RUNNING)
     assert end(pool, run.id).attempt == 2
 

@@ -20,6 +20,7 @@ import pytest
 from tests.projects import TWO, make_project
 from tests.sweeps import Night, asked
 from turnaround.cli.running import onward
+from turnaround.cli.running.attach import Manner
 from turnaround.cli.running.steer import PoolSteer
 from turnaround.journal import Journal, Run
 from turnaround.launch.pool import Pool
@@ -116,6 +117,18 @@ def test_whose_code_is_asked_for_beside_the_json(
     assert (told.code, said in told.err) == (code, True)
     assert "Go on with the [old] code or the [new]?" in told.err
     assert (told.out[:1] == "{") == (code == 0)
+
+
+def test_one_that_is_left_to_itself_is_one_line_of_json(
+    night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(start, "ensure", lambda *_: None)
+    journal = Journal(night.home)
+    run = journal.run(night.sweep)
+    assert onward.attend(journal, run, Manner(as_json=True), detach=True) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["id"] == night.sweep
+    assert told.err == f"{night.sweep} goes on: turnaround watch {night.sweep}\n"
 
 
 def test_a_sweep_that_has_finished_says_what_could_be_added(ask, night: Night) -> None:

@@ -52,6 +52,14 @@ def attach(journal: Journal, run: Run, manner: Manner) -> int:
     return left
 
 
+def leave(journal: Journal, run: Run, words: str, as_json: bool) -> int:
+    """The run goes on without us: what there is to say of it by now."""
+    print(words, file=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print(strict_json(record(journal, run, latest(journal, run))))
+    return 0
+
+
 def conclude(journal: Journal, run: Run, progress: Progress | None, as_json: bool) -> None:
     """The closing words, or one line of JSON, about a run that is over."""
     progress = progress or latest(journal, run)

@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from turnaround import config
-from turnaround.cli.running.attach import Manner, conclude
+from turnaround.cli.running.attach import Manner, conclude, leave
 from turnaround.cli.running.attach import attach as follow
 from turnaround.cli.running.sift import later, shared
 from turnaround.cli.running.steer import PoolSteer, settle
@@ -40,11 +40,10 @@ def attend(
     start.ensure(journal, run.id, ahead)
     begin = questions.read(journal.folder(run.id)).window.begin
     if begin is not None and begin > time.time():
-        typer.echo(later(journal, run.id, begin), err=manner.as_json)
-        return 0
+        return leave(journal, run, later(journal, run.id, begin), manner.as_json)
     if detach:
-        typer.echo(f"{run.id} goes on: turnaround watch {run.id}", err=manner.as_json)
-        return 0
+        words = f"{run.id} goes on: turnaround watch {run.id}"
+        return leave(journal, journal.run(run.id), words, manner.as_json)
     return follow(journal, journal.run(run.id), manner)
 
 

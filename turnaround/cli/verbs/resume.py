@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from turnaround.cli.running.attach import Manner, attach, conclude
+from turnaround.cli.running.attach import Manner, attach, conclude, leave
 from turnaround.cli.running.here import carry_out
 from turnaround.cli.running.steer import PoolSteer, settle
 from turnaround.cli.spans import Spans
@@ -47,8 +47,8 @@ def resume(
     if found.cluster == "remote" and found.status.over:
         _remote(journal, found)
     if detach:
-        typer.echo(f"{found.id} goes on: turnaround watch {found.id}", err=as_json)
-        return 0
+        words = f"{found.id} goes on: turnaround watch {found.id}"
+        return leave(journal, journal.run(found.id), words, as_json)
     return attach(journal, journal.run(found.id), Manner(as_json))
 
 

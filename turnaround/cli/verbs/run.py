@@ -12,13 +12,11 @@ from typing import Annotated
 
 import typer
 
-from turnaround.cli.running.attach import Manner, attach, conclude
+from turnaround.cli.running.attach import Manner, attach, conclude, leave
 from turnaround.cli.running.here import carry_out
 from turnaround.cli.running.steer import PoolSteer, settle
 from turnaround.cli.spans import Spans
 from turnaround.cli.views import units
-from turnaround.cli.views.record import record, strict_json
-from turnaround.cli.views.tail import latest
 from turnaround.cli.words import arguments, completion
 from turnaround.cli.words.planning import check, planned
 from turnaround.errors import ConfigError
@@ -137,12 +135,7 @@ def _tell(journal: Journal, known: Run, wish: Wish) -> int:
 
 
 def _left(journal: Journal, run: Run, wish: Wish) -> int:
-    """The run goes on without us."""
-    if wish.as_json:
-        typer.echo(strict_json(record(journal, run, latest(journal, run))))
-    else:
-        typer.echo(f"{run.id} {run.status}: turnaround watch {run.id}")
-    return 0
+    return leave(journal, run, f"{run.id} {run.status}: turnaround watch {run.id}", wish.as_json)
 
 
 # ── launching ──
