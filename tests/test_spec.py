@@ -10,6 +10,8 @@ import pytest
 from tests.examples import example_plan
 from turnaround.errors import PlanError
 from turnaround.spec import (
+    Budget,
+    Data,
     Evaluate,
     Event,
     Optim,
@@ -55,6 +57,24 @@ def test_a_value_that_makes_no_sense_is_named(
     with pytest.raises(PlanError) as caught:
         from_dict(Plan, fields)
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("budget", "data", "steps"),
+    [
+        (Budget(steps=100), Data(batch=8), 100),
+        (Budget(examples=100), Data(batch=8), 13),
+        (Budget(steps=10, examples=100), Data(batch=8), 10),
+        (Budget(steps=20, examples=100, time=9.0), Data(batch=8), 13),
+        (Budget(examples=100), Data(batch=8, whole=True), None),
+        (Budget(steps=20, examples=100), Data(batch=8, grow=4), 20),
+        (Budget(time=9.0), Data(), None),
+    ],
+)
+def test_a_budget_is_so_many_steps_where_that_is_known_before(
+    budget: Budget, data: Data, steps: int | None
+) -> None:
+    assert budget.within(data) == steps
 
 
 def test_only_the_last_three_states_are_over() -> None:

@@ -389,9 +389,7 @@ class Asked:
 
 def _last(plan: Plan) -> float:
     """The step after which a run is over; there is no telling under a budget of time."""
-    examples = plan.budget.examples or math.inf
-    limits = [plan.until, plan.budget.steps, examples / plan.data.batch]
-    return min(limit for limit in limits if limit)
+    return min(plan.until or math.inf, plan.budget.within(plan.data) or math.inf)
 
 
 def _synchronized() -> float:

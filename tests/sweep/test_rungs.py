@@ -10,7 +10,7 @@ import pytest
 
 from tests.sweeps import asked
 from turnaround.errors import PlanError
-from turnaround.spec import Budget, Evaluate, Event
+from turnaround.spec import Budget, Data, Evaluate, Event
 from turnaround.sweep.rungs import ahead, bracket, evaluations, ladder, promoted, spared, waiting
 from turnaround.sweep.state import State
 
@@ -34,8 +34,11 @@ def test_a_budget_without_rungs_is_refused(project: Path, own: Path) -> None:
 
 
 def test_evaluations_are_those_of_the_loop() -> None:
-    assert evaluations(Budget(steps=25), Evaluate(), 1) == [3, 5, 8, 10, 13, 15, 18, 20, 23, 25]
-    assert evaluations(Budget(examples=100), Evaluate(every=4), 10) == [4, 8, 10]
+    looks = [3, 5, 8, 10, 13, 15, 18, 20, 23, 25]
+    assert evaluations(Budget(steps=25), Evaluate(), Data(batch=1)) == looks
+    assert evaluations(Budget(examples=100), Evaluate(every=4), Data(batch=10)) == [4, 8, 10]
+    with pytest.raises(PlanError, match="not each sees"):
+        evaluations(Budget(examples=100), Evaluate(), Data(whole=True))
 
 
 def state(*scores: float | None) -> State:

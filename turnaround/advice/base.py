@@ -56,12 +56,9 @@ class Case:
     @property
     def steps(self) -> int:
         """Of the whole run: those it took, or while it runs those it is to take."""
-        budget, facts, data = self.plan.budget, self.facts, self.plan.data
-        if facts.ended:
-            return max(facts.steps, 1)
-        examples = budget.examples if data.constant else None
-        planned = budget.steps or math.ceil((examples or 0) / data.batch)
-        return max(facts.steps, planned, 1)
+        if self.facts.ended:
+            return max(self.facts.steps, 1)
+        return max(self.facts.steps, self.plan.budget.within(self.plan.data) or 1)
 
     @property
     def timed(self) -> bool:

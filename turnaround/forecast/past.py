@@ -42,14 +42,8 @@ class Told:
 
     @property
     def whole(self) -> int:
-        """Steps of its schedule; where only time or examples end it, those that it came to.
-
-        Examples tell the steps where each has as many.
-        """
-        budget, data = self.plan.budget, self.plan.data
-        examples = budget.examples if data.constant else None
-        limits = (budget.steps, math.ceil((examples or 0) / data.batch))
-        return min((limit for limit in limits if limit), default=self.steps)
+        """Steps of its schedule; where no number of them ends it, those that it came to."""
+        return self.plan.budget.within(self.plan.data) or self.steps
 
     def scale_by(self, step: float) -> Interval | None:
         """The noise scale that counts up to that step: later ones are of a loss that is lower.

@@ -8,6 +8,7 @@ what Hydra checks, so a knob is declared once, here, with its type, default and 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -147,6 +148,15 @@ class Budget:
     examples: Count | None = None
     time: Seconds | None = None  # of training, in seconds or as 90s, 20m, 1h30m
     target: float | None = None  # of `evaluate.score`
+
+    def within(self, data: Data) -> int | None:
+        """The steps after which it is spent; none where that is not known before.
+
+        It is one of time, or of examples of which a step sees all, or more and more.
+        """
+        examples = self.examples if data.constant else None
+        limits = (self.steps, math.ceil((examples or 0) / data.batch))
+        return min((limit for limit in limits if limit), default=None)
 
 
 @dataclass(frozen=True)

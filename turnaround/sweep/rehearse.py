@@ -165,9 +165,7 @@ def even(question: Question, seconds: float) -> Act:
 def whole(question: Question) -> int:
     """Steps of a run in full; 1 where they are not planned."""
     config = question.stems[0].config
-    budget, batch = config.budget, config.data.batch
-    by_examples = math.ceil(budget.examples / batch) if budget.examples else None
-    return min((n for n in (budget.steps, by_examples) if n), default=1)
+    return config.budget.within(config.data) or 1
 
 
 def unguided(question: Question) -> Question:

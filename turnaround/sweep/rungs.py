@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from turnaround.errors import PlanError
-from turnaround.spec import Budget, Evaluate
+from turnaround.spec import Budget, Data, Evaluate
 from turnaround.sweep.question import Question
 from turnaround.sweep.state import State, Trial
 
@@ -29,7 +29,7 @@ def ladder(question: Question) -> list[int | None]:
     if asked.name not in PAUSING:
         return [None]
     config = question.stems[0].config
-    looks = evaluations(config.budget, config.evaluate, config.data.batch)
+    looks = evaluations(config.budget, config.evaluate, config.data)
     if asked.name == "pbt":
         return _even(looks, asked.rungs or TENTHS)
     count = asked.rungs or 1 + int(math.log(max(len(looks), 1), asked.eta) + 1e-9)
@@ -55,13 +55,13 @@ def _even(looks: list[int], count: int) -> list[int | None]:
     return [*(step for step in found if step < looks[-1]), None]
 
 
-def evaluations(budget: Budget, evaluate: Evaluate, batch: int) -> list[int]:
+def evaluations(budget: Budget, evaluate: Evaluate, data: Data) -> list[int]:
     """The steps after which a run is judged, so that a rung costs no evaluation of its own."""
-    limits = [budget.steps, math.ceil(budget.examples / batch) if budget.examples else None]
-    steps = min((limit for limit in limits if limit), default=None)
+    steps = budget.within(data)
     if steps is None:
-        message = "a budget of time alone has no steps to divide among rungs"
-        raise PlanError(message, "budget.steps=… or budget.examples=…")
+        timed = "a budget of time alone has no steps to divide among rungs"
+        unlike = "a budget of examples has no known steps where not each sees data.batch of them"
+        raise PlanError(unlike if budget.examples else timed, "budget.steps=…")
     if evaluate.every:
         return [*range(evaluate.every, steps, evaluate.every), steps]
     return sorted({math.ceil(steps * tenth / TENTHS) for tenth in range(1, TENTHS + 1)})

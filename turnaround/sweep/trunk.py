@@ -35,8 +35,10 @@ def shared(question: Question, values: dict[str, Any]) -> int | None:
     made = planned(question, values, Mark("sweep", 0))
     if made.budget.time is not None or not made.update.exact:
         return None
+    if made.budget.examples and not made.data.constant:
+        return None
     try:
-        looks = evaluations(made.budget, made.evaluate, made.data.batch)
+        looks = evaluations(made.budget, made.evaluate, made.data)
     except PlanError:
         return None
     parts = min(_flat(replace(made.optim, **late), made, looks[-1]) for late in _late(question))

@@ -190,9 +190,7 @@ class Speed:
     @property
     def _total(self) -> int:
         config = self.question.stems[0].config
-        budget = config.budget
-        by_examples = math.ceil(budget.examples / config.data.batch) if budget.examples else None
-        return min((n for n in (budget.steps, by_examples) if n), default=0)
+        return config.budget.within(config.data) or 0
 
 
 def _answered(trial: Trial) -> bool:
