@@ -395,6 +395,7 @@ def test_times_of_the_day_and_spans() -> None:
     assert verdict.seconds("7:00", now) == verdict.seconds("07:00", now) == 9 * 3600
     assert verdict.seconds("22:30", now) == 1800
     assert verdict.seconds("2h", now) == 7200
+    assert verdict.seconds("1h30m", now) == 5400
     for wrong in ("7", "25h3", "soon", "25:00", "24:00", "07:60"):
         with pytest.raises(ConfigError):
             verdict.seconds(wrong, now)

@@ -35,14 +35,14 @@ def test_one_whose_driver_does_not_come_up_is_in_nobodys_way(
 ) -> None:
     monkeypatch.setattr(start, "WAKE", 0.2)
     (said,) = start.wake(journal.root)  # this one says nothing of what is to be tried
-    assert said.startswith("sweep-aaaaa does not go on: the driver of sweep-aaaaa has not come up")
+    assert said.startswith("sweep-aaaaa does not go on yet: the driver of ")
     assert mark(journal).exists()  # the next command tries again
 
 
 def test_one_that_cannot_be_read_is_named(journal: Journal) -> None:
     (journal.folder("sweep-aaaaa") / "sweep.json").write_text('{"win')
     (said,) = start.wake(journal.root)
-    assert said.startswith("sweep-aaaaa does not go on: ")
+    assert said.startswith("sweep-aaaaa does not go on yet: ")
 
 
 def test_one_that_is_gone_is_forgotten(journal: Journal) -> None:

@@ -196,7 +196,8 @@ def main() -> None:
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     if asked.due:
-        wake(asked.home)
+        for line in wake(asked.home):
+            log.info("%s", line)
     elif sweep := asked.sweep or _named(asked.home, asked.told):
         drive(asked.home, sweep)
 

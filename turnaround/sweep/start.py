@@ -139,7 +139,7 @@ def wake(root: Path) -> list[str]:
             if _wakes(journal, sweep):
                 said.append(f"{sweep} goes on, whose driver was gone")
         except (TurnaroundError, OSError, ValueError, KeyError) as error:
-            said.append(f"{sweep} does not go on: {str(error) or type(error).__name__}")
+            said.append(f"{sweep} does not go on yet: {str(error) or type(error).__name__}")
     return said
 
 

@@ -13,10 +13,9 @@ about steps of one batch, in step: plans of others are refused, and runs of othe
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from turnaround.cli.words.arguments import Sought
 from turnaround.errors import ConfigError, JournalError, LaunchError, PlanError
@@ -25,8 +24,9 @@ from turnaround.forecast.guess import Interval
 from turnaround.forecast.speed import Size, Speeds, covers, refined
 from turnaround.journal import Journal
 from turnaround.launch import speed
-from turnaround.spec import Inventory, Plan, Status
+from turnaround.spec import Inventory, Plan, Status, kinds
 from turnaround.spec.scores import rises
+from turnaround.sweep.window import moment
 
 BUNDLES = '%"kind": "bundle"%'  # runs that carry others, and say nothing of themselves
 NEWEST = 32  # runs of the recipe that are looked at: 5 to 50 ms each
@@ -218,9 +218,8 @@ def measure(plan: Plan, steps: int = 1000) -> str:
     start = f" init_from={plan.init_from}" if plan.init_from else ""
     return (
         f"turnaround run recipe={plan.recipe.name}{start} budget.steps={steps} update.accumulate=2"
-        " --again"
-        " measures both, as long a run as it takes to tell the gradient from its noise (and not"
-        " with optim=lbfgs); another batch size and layout=ddp make the times surer"
+        " --again measures both, as long a run as it takes to tell the gradient from its noise (and"
+        " not with optim=lbfgs); another batch size and layout=ddp make the times surer"
     )
 
 
@@ -279,13 +278,11 @@ def exactly(target: float) -> str:
 
 
 def seconds(text: str, now: datetime) -> float:
-    """From now to `07:00`, the next one there is, or of `2h`, `90m`."""
-    if clock := re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text):
-        at = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0)
-        return (at - now if at > now else at + timedelta(days=1) - now).total_seconds()
-    if span := re.fullmatch(r"(\d+(?:\.\d+)?)([dhms])", text):
-        return float(span[1]) * {"d": 86400, "h": 3600, "m": 60, "s": 1}[span[2]]
-    raise ConfigError(f"--by {text} is no time", "--by 07:00, or --by 2h")
+    """From now to `07:00`, the next one there is, or of `2h`, `1h30m`."""
+    length = kinds.seconds(text)
+    if isinstance(length, float):
+        return length
+    return moment("--by", text, now.timestamp()) - now.timestamp()
 
 
 def _powers(most: int) -> list[int]:
